@@ -37,7 +37,7 @@ class FileRegion:
     The descriptor keeps the message readable even when its file is renamed or removed meanwhile.
     """
 
-    __slots__ = ("_descriptor", "offset", "octets")
+    __slots__ = ("_descriptor", "octets", "offset")
 
     def __init__(self, descriptor: int, offset: int, octets: int) -> None:
         self._descriptor = descriptor

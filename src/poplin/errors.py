@@ -100,12 +100,16 @@ class InUse(SessionError):
 
     @property
     def text_id(self) -> str:  # type: ignore[override]  # chosen by what is known
+        """The text with the age and the address if they are known, else the one without."""
         return "in-use" if self.since is None else "in-use-since"
 
     @property
     def fields(self) -> dict[str, object]:
+        """The age in hours and minutes, minutes and seconds, or seconds; and the address."""
         seconds = int(self.since or 0)
-        age = f"{seconds // 3600}h{seconds // 60 % 60:02}m" if seconds >= 3600 else f"{seconds // 60}m{seconds % 60:02}s"
+        age = (
+            f"{seconds // 3600}h{seconds // 60 % 60:02}m" if seconds >= 3600 else f"{seconds // 60}m{seconds % 60:02}s"
+        )
         return {"since": age if seconds >= 60 else f"{seconds}s", "where": self.where or "elsewhere"}
 
 

@@ -1,0 +1,54 @@
+"""The capability list (RFC 2449) as values: computed from what is really there, never configured.
+
+Which capabilities hold is the session's knowledge (`Facts`); how they are spelt and in which order is here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+__all__ = ["Capability", "Facts", "capabilities"]
+
+
+@dataclass(frozen=True, slots=True)
+class Capability:
+    """One line of CAPA: a tag and its arguments."""
+
+    tag: str
+    arguments: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return " ".join((self.tag, *self.arguments))
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is true of this connection now.
+
+    `sasl` are the mechanisms on offer, without USER and APOP; `user` tells whether USER/PASS works; both must
+    be the same before and after login (clients compare). `starttls` is true only where STLS would succeed.
+    """
+
+    user: bool
+    sasl: Collection[str]
+    starttls: bool
+    implementation: str = ""
+    custom: tuple[Capability, ...] = ()
+
+
+def capabilities(facts: Facts) -> list[Capability]:
+    """The list in the order it is sent. TOP and UIDL stand in it before and after login: some clients decide
+    before they log in (RFC 2449 section 5 allows both states)."""
+    found = [Capability("TOP"), Capability("UIDL")]
+    if facts.user:
+        found.append(Capability("USER"))
+    if facts.sasl:
+        found.append(Capability("SASL", tuple(sorted(facts.sasl))))
+    found += [Capability("RESP-CODES"), Capability("AUTH-RESP-CODE"), Capability("PIPELINING")]
+    if facts.starttls:
+        found.append(Capability("STLS"))
+    found += facts.custom
+    if facts.implementation:
+        found.append(Capability("IMPLEMENTATION", (facts.implementation,)))
+    return found
