@@ -17,6 +17,7 @@ import importlib.util
 import os
 import re
 import shutil
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -196,7 +197,8 @@ def fetch(address: str) -> bytes:
     """
     if not address.startswith(("https://", "http://", "file://")):
         raise ValueError(f"{address!r} is no address of an index")
-    with urllib.request.urlopen(address, timeout=60) as answer:
+    trusted = ssl.create_default_context(cafile=setting("cert") or None)
+    with urllib.request.urlopen(address, timeout=60, context=trusted) as answer:
         octets: bytes = answer.read()
     return octets
 
