@@ -22,9 +22,13 @@ serve: $(VENV)/.run ## run the server on a demonstration account: POP3 on 127.0.
 	@exec $(BIN)/poplin serve
 
 test: $(VENV)/.dev ## run the test suite; POPLIN_REQUIRE=1 fails where a test would be skipped for a missing program
+ifeq ($(strip $(TESTS)),)
 	@rm -f .coverage .coverage.*
-	$(BIN)/python -m coverage run -m pytest $(TESTS)
-	@test -n "$(TESTS)" || $(BIN)/python -m coverage combine --quiet
+	$(BIN)/python -m coverage run -m pytest
+	@$(BIN)/python -m coverage combine --quiet
+else
+	$(BIN)/python -m pytest $(TESTS)
+endif
 
 check: lint types imports docs samples .coverage ## all that must hold before a commit: lint, types, import rules, docs, coverage
 	$(BIN)/python scripts/coverage_floor.py
