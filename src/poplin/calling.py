@@ -1,0 +1,84 @@
+"""Calling what a user of the library handed us: a plain function, an async one, or one that blocks.
+
+Ground floor: authenticators and maildrops made of callbacks share it. What answers at once costs neither
+a task nor a thread; asyncio is loaded by the first call that needs a thread. (The file is not named after
+`blocking`, which the package shows as ``poplin.blocking``: a submodule of that name would hide it.)
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Awaitable, Callable
+from typing import ParamSpec, TypeGuard, TypeVar
+
+from poplin.identity import MaybeAwaitable
+
+__all__ = ["blocking", "call", "describe", "in_thread", "is_awaitable", "is_blocking", "then"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+U = TypeVar("U")
+
+
+def blocking(function: Callable[P, T]) -> Callable[P, T]:
+    """Mark a plain function that waits (for a disk, a database, the network): it is run in a thread.
+
+    The threads are the event loop's own (`asyncio.to_thread`): few, and gone with the loop. Inside them
+    `poplin.current_session` works as elsewhere. A function that only computes briefly needs no mark.
+
+    Raises:
+        TypeError: the function is ``async`` and so never runs in a thread.
+    """
+    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+        raise TypeError(f"{describe(function)} is async: it is awaited, not run in a thread; leave out blocking()")
+
+    @functools.wraps(function)
+    def marked(*arguments: P.args, **keywords: P.kwargs) -> T:
+        return function(*arguments, **keywords)
+
+    marked.__dict__["blocking"] = True
+    return marked
+
+
+def is_blocking(function: Callable[..., object]) -> bool:
+    """Whether `function` is marked: by `blocking`, or by an attribute ``blocking`` that is true."""
+    return bool(getattr(function, "blocking", False))
+
+
+def is_awaitable(value: object) -> TypeGuard[Awaitable[object]]:
+    """Whether `value` is an answer to wait for."""
+    return hasattr(type(value), "__await__")
+
+
+async def in_thread(function: Callable[P, T], /, *arguments: P.args, **keywords: P.kwargs) -> T:
+    """What `function` gives, run in one of the event loop's threads.
+
+    Given up meanwhile, it still runs to its end; only its answer is dropped.
+    """
+    import asyncio
+
+    return await asyncio.to_thread(function, *arguments, **keywords)
+
+
+def call(function: Callable[..., object], /, *arguments: object) -> object:
+    """What `function` gives: the answer, or an awaitable of it."""
+    if is_blocking(function):
+        return in_thread(function, *arguments)
+    return function(*arguments)
+
+
+def then(value: object, function: Callable[[object], T]) -> MaybeAwaitable[T]:
+    """`function` of `value`: at once if that is here, else when it has come."""
+    if is_awaitable(value):
+        return _then(value, function)
+    return function(value)
+
+
+async def _then(value: Awaitable[object], function: Callable[[object], T]) -> T:
+    return function(await value)
+
+
+def describe(function: Callable[..., object]) -> str:
+    """The name by which the author of `function` knows it."""
+    return getattr(function, "__qualname__", None) or type(function).__qualname__
