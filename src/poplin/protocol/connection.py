@@ -42,7 +42,7 @@ class ServerConnection:
     order of replies is therefore that of commands, however they were batched (RFC 2449 section 6.6).
     """
 
-    __slots__ = ("_buffer", "_encoder", "_eof", "_exchange", "_limits", "_output")
+    __slots__ = ("_buffer", "_encoder", "_eof", "_exchange", "_limits", "_output", "body_octets", "queued")
 
     def __init__(self, limits: Limits = _DEFAULT_LIMITS) -> None:
         self._limits = limits
@@ -51,6 +51,10 @@ class ServerConnection:
         self._encoder: Encoder | None = None
         self._exchange = False
         self._eof = False
+        self.queued = 0
+        """About how many octets wait for `data_to_send`."""
+        self.body_octets = 0
+        """The octets of the last multi-line body sent whole, as LIST counts them."""
 
     def receive_data(self, octets: bytes) -> None:
         """Take in what the client sent."""
@@ -95,6 +99,7 @@ class ServerConnection:
             self._send_rest(self._encoder, reply)
         elif isinstance(reply, Ok | Err):
             self._output.append(reply.line())
+            self.queued += 64
         elif isinstance(reply, MultiLine):
             self._send_whole(reply)
         elif isinstance(reply, Continuation):
@@ -118,6 +123,8 @@ class ServerConnection:
             output.append(encoder.feed(content.prefix, Form.CRLF))
         output.append(encoder.feed(content.body))
         output.append(encoder.finish())
+        self.body_octets = encoder.octets
+        self.queued += encoder.octets
 
     def _send_rest(self, encoder: Encoder, reply: Reply | Begin | Part | End) -> None:
         if isinstance(reply, Part):
@@ -125,6 +132,7 @@ class ServerConnection:
         elif isinstance(reply, End):
             self._output.append(encoder.finish())
             self._encoder = None
+            self.body_octets = encoder.octets
         else:
             raise LocalProtocolError(f"{type(reply).__name__} in the middle of a multi-line reply")
 
@@ -132,11 +140,6 @@ class ServerConnection:
     def body_satisfied(self) -> bool:
         """In the middle of a TOP: whether it has all its lines already."""
         return self._encoder is not None and self._encoder.satisfied
-
-    @property
-    def body_octets(self) -> int:
-        """In the middle of a body: the octets sent of it, as LIST counts them."""
-        return self._encoder.octets if self._encoder is not None else 0
 
     def data_to_send(self) -> bytes:
         """Everything queued, in one piece, for one write; the queue is empty afterwards."""
@@ -146,6 +149,7 @@ class ServerConnection:
         else:
             data = b"".join(output)
         output.clear()
+        self.queued = 0
         return data
 
     def start_tls(self) -> None:

@@ -6,7 +6,7 @@ end, and its line keeps to RFC 2449 section 4 (512 octets with CRLF).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum
 from typing import TypeAlias
 
@@ -40,12 +40,15 @@ class Ok:
 
 @dataclass(frozen=True, slots=True)
 class Err:
-    """``-ERR [code] text``; `bad` if the client's command was at fault (it counts against its budget)."""
+    """``-ERR [code] text``; `bad` if the client's command was at fault (it counts against its budget).
+
+    `delay`: so many seconds have to pass before it is sent (a refused login)."""
 
     text: str = ""
     code: str = ""
     after: After = After.GO_ON
     bad: bool = False
+    delay: float = 0
 
     def line(self) -> bytes:
         """The octets of the reply, line end included."""
@@ -101,8 +104,3 @@ def _line(status: str, code: str, text: str) -> bytes:
     if len(octets) > _LONGEST:
         octets = octets[:_LONGEST].decode("utf-8", "ignore").encode()
     return octets + b"\r\n"
-
-
-def closing(reply: Status) -> Status:
-    """The same reply, after which the connection is closed."""
-    return replace(reply, after=After.CLOSE)

@@ -1,0 +1,1 @@
+"""Plugins sit on the pipe between the protocol core and the session."""

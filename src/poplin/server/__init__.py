@@ -1,0 +1,1 @@
+"""asyncio lives here and only here: listeners, connections, TLS, time."""

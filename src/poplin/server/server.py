@@ -1,0 +1,316 @@
+"""The server: listeners, serving, stopping. The face of this storey for the library and the daemon alike."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import logging
+import os
+import secrets
+import signal
+import socket
+import ssl
+import sys
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Protocol, Self
+
+from poplin.authentication.base import Authenticator
+from poplin.errors import Error
+from poplin.limits import Limits
+from poplin.maildrops.base import Opener
+from poplin.plugins.base import Pipeline, Plugin
+from poplin.server.addresses import bind_all, written
+from poplin.server.admission import Admission
+from poplin.server.driver import Driver
+from poplin.server.hub import Hub, Listener, Totals
+from poplin.session.service import Policy, Service
+
+__all__ = ["Progress", "Server", "ServiceObject"]
+
+logger = logging.getLogger("poplin.server")
+
+_LOOPBACK = ("127.0.0.1", "::1")
+_PORT_TRIES = 20
+
+
+class ServiceObject(Opener, Authenticator, Protocol):
+    """One object that is both maildrop opener and authenticator, as `poplin.Callbacks` is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a graceful stop is: sessions there were, idle ones ended at once, those still busy, seconds at most."""
+
+    sessions: int
+    ended: int
+    busy: int
+    seconds: float
+
+
+def _timestamp(hostname: str) -> str:
+    # RFC 1939 section 7, in the one form that every client takes: digits, a dot, digits, @, a host.
+    return f"<{secrets.randbits(48)}.{secrets.randbits(48)}@{hostname}>"
+
+
+class Server:
+    """Serves maildrops over POP3.
+
+    Give it one object that is both (`poplin.Callbacks`, or your own), or `maildrops` and `authenticator` apart. It
+    listens on `host` and `port` (default: this machine's loopback addresses and port 1110; port 0 takes any free
+    one), with STLS on offer if `tls` is given; or on `listeners`, which say all that themselves.
+
+    A server is started once: by ``run()``, by ``async with server:``, or by `poplin.BackgroundServer`.
+
+    Raises:
+        TypeError: neither or both ways of saying what to serve, or where.
+    """
+
+    def __init__(  # noqa: PLR0913 - keywords of the face, each with its own meaning; promised to users
+        self,
+        service: ServiceObject | None = None,
+        /,
+        *,
+        maildrops: Opener | None = None,
+        authenticator: Authenticator | None = None,
+        host: str | None = None,
+        port: int | None = None,
+        tls: ssl.SSLContext | None = None,
+        listeners: Sequence[Listener] = (),
+        plugins: Iterable[Plugin] = (),
+        limits: Limits | None = None,
+        policy: Policy | None = None,
+    ) -> None:
+        opener = maildrops if maildrops is not None else service
+        judge = authenticator if authenticator is not None else service
+        if opener is None or judge is None:
+            raise TypeError("Server needs one object that serves both, or maildrops= and authenticator=")
+        if service is not None and maildrops is not None and authenticator is not None:
+            raise TypeError("Server takes one object that serves both, or maildrops= and authenticator=, not all three")
+        if listeners and not (host is None and port is None and tls is None):
+            raise TypeError("listeners= says where and how to listen: leave host=, port= and tls= out")
+        if port is not None and not 0 <= port <= 65535:
+            raise ValueError(f"port={port}: expected 0 to 65535")
+        self._listeners = tuple(listeners) or _default_listeners(host, 1110 if port is None else port, tls)
+        self._same_port = not listeners and host is None and port == 0
+        self._admission = Admission(limits or Limits())
+        self._service = Service(
+            maildrops=opener,
+            authenticator=judge,
+            policy=policy or Policy(),
+            limits=limits or Limits(),
+            pipeline=Pipeline(plugins),
+            timestamp=_timestamp,
+            enter=self._admission.enter,
+            leave=self._admission.leave,
+        )
+        self._hub: Hub | None = None
+        self._servers: list[asyncio.Server] = []
+        self._addresses: tuple[str, ...] = ()
+        self._paths: list[str] = []
+        self._state = "new"
+
+    def __repr__(self) -> str:
+        where = " ".join(self._addresses) or " ".join(listener.address for listener in self._listeners)
+        return f"<Server {where} {self._state}, {self.sessions} sessions>"
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Where it listens, as ``host:port``, ``[v6]:port`` or ``unix:path``, with the true ports.
+
+        Raises:
+            RuntimeError: it was not started yet.
+        """
+        if not self._addresses:
+            raise RuntimeError("the server has no address yet: start it first")
+        return self._addresses
+
+    @property
+    def port(self) -> int:
+        """The port of the first listener that has one.
+
+        Raises:
+            RuntimeError: it was not started yet, or listens on UNIX sockets alone.
+        """
+        for address in self.addresses:
+            if not address.startswith("unix:"):
+                return int(address.rpartition(":")[2])
+        raise RuntimeError("the server listens on UNIX sockets alone: there is no port")
+
+    @property
+    def sessions(self) -> int:
+        """The connections held now."""
+        return self._admission.connections
+
+    @property
+    def totals(self) -> Totals:
+        """What it did since it was started."""
+        return self._hub.totals if self._hub is not None else Totals()
+
+    @property
+    def service(self) -> Service:
+        """What it serves, and by which rules."""
+        return self._service
+
+    async def start(self) -> None:
+        """Bind every listener, then serve: when it returns, clients are answered.
+
+        Raises:
+            ListenErrors: some address cannot be listened on; none is open then.
+            RuntimeError: it was started before.
+        """
+        if self._state != "new":
+            raise RuntimeError(f"this server is {self._state}; make a new one to start again")
+        loop = asyncio.get_running_loop()
+        bound = self._bind()
+        self._hub = Hub(self._service, self._admission, loop)
+        self._addresses = tuple(written(socket_) for _, socket_ in bound)
+        for listener, socket_ in bound:
+            factory = functools.partial(Driver, self._hub, listener)
+            if socket_.family == socket.AF_UNIX:
+                self._paths.append(os.fsdecode(socket_.getsockname()))
+                server = await loop.create_unix_server(factory, sock=socket_, backlog=4096)
+            else:
+                server = await loop.create_server(factory, sock=socket_, backlog=4096)
+            self._servers.append(server)
+        self._state = "running"
+
+    def _bind(self) -> list[tuple[Listener, socket.socket]]:
+        if not self._same_port:
+            return bind_all(self._listeners)
+        # Port 0 on two families: the second takes the port that the first was given, or both try again.
+        first, second = self._listeners
+        for _ in range(_PORT_TRIES):
+            bound = bind_all([first])
+            port = bound[0][1].getsockname()[1]
+            try:
+                return bound + bind_all(_default_listeners(_LOOPBACK[1], port, second.context))
+            except Error:
+                bound[0][1].close()
+        return bind_all([first])
+
+    async def stop(self, progress: Callable[[Progress], None] | None = None) -> None:
+        """Take no more connections, end idle sessions with a spoken farewell, let messages on their way and UPDATE
+        finish (up to ``limits.drain_timeout``), then close. `progress` hears once what is waited for. Stopping a
+        stopped server does nothing."""
+        if self._state != "running" or self._hub is None:
+            return
+        self._state = "stopping"
+        self._close_listeners()
+        hub = self._hub
+        seconds = hub.service.limits.drain_timeout
+        drivers = list(hub.drivers)
+        busy = sum(driver.busy for driver in drivers)
+        for driver in drivers:
+            driver.stop()
+        if progress is not None and drivers:
+            progress(Progress(len(drivers), len(drivers) - busy, busy, seconds))
+        await hub.emptied(seconds)
+        await self._end()
+
+    async def abort(self) -> None:
+        """Stop at once: every connection is cut, an UPDATE under way is still finished."""
+        if self._state in {"running", "stopping"}:
+            self._state = "stopping"
+            self._close_listeners()
+            await self._end()
+
+    async def _end(self) -> None:
+        if self._hub is not None and self._state != "stopped":
+            for driver in list(self._hub.drivers):
+                driver.abort()
+            await asyncio.sleep(0)
+            await self._hub.settled()
+            self._hub.close()
+        self._state = "stopped"
+
+    def _close_listeners(self) -> None:
+        for server in self._servers:
+            server.close()
+        for path in self._paths:
+            with contextlib.suppress(OSError):
+                os.unlink(path)
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    async def serve(self, *, quiet: bool = False) -> None:
+        """Start, print ``listening on ADDRESS`` for each listener, serve until SIGINT or SIGTERM, stop in peace.
+
+        A second signal stops at once. `quiet` prints nothing.
+        """
+        asked: asyncio.Event = asyncio.Event()
+        hurry: asyncio.Event = asyncio.Event()
+
+        def on_signal() -> None:
+            (hurry if asked.is_set() else asked).set()
+
+        loop = asyncio.get_running_loop()
+        with contextlib.ExitStack() as stack:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                # Not on Windows, and not outside the main thread: there Ctrl-C cancels this task instead.
+                with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
+                    loop.add_signal_handler(number, on_signal)
+                    stack.callback(loop.remove_signal_handler, number)
+            async with self:
+                if not quiet:
+                    for address in self.addresses:
+                        sys.stdout.write(f"listening on {address}\n")
+                    sys.stdout.flush()
+                await asked.wait()
+                await first_of(self.stop(), hurry.wait())
+                await self.abort()
+
+    def run(self, *, quiet: bool = False) -> None:
+        """`serve` on a loop of its own (uvloop's where installed), until Ctrl-C."""
+        with contextlib.suppress(KeyboardInterrupt), runner() as loop_runner:
+            loop_runner.run(self.serve(quiet=quiet))
+
+
+async def first_of(*coroutines: Coroutine[object, object, object]) -> None:
+    """Wait for whichever is done first; the others are cancelled."""
+    tasks = [asyncio.ensure_future(coroutine) for coroutine in coroutines]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def runner() -> asyncio.Runner:
+    """A runner on uvloop where it is installed (``poplin[speed]``), else on asyncio's own loop.
+
+    ``POPLIN_LOOP=asyncio`` asks for asyncio's own, ``POPLIN_LOOP=uvloop`` insists on uvloop.
+    """
+    wish = os.environ.get("POPLIN_LOOP", "")
+    if wish != "asyncio":
+        try:
+            import uvloop
+        except ImportError:
+            if wish == "uvloop":
+                raise
+        else:
+            return asyncio.Runner(loop_factory=uvloop.new_event_loop)
+    return asyncio.Runner()
+
+
+def _default_listeners(host: str | None, port: int, tls: ssl.SSLContext | None) -> tuple[Listener, ...]:
+    hosts = _LOOPBACK if host is None else (host,)
+    return tuple(
+        Listener(
+            address=f"[{name}]:{port}" if ":" in name else f"{name}:{port}",
+            tls="none" if tls is None else "starttls",
+            context=tls,
+            optional=name == "::1",
+        )
+        for name in hosts
+    )

@@ -1,0 +1,50 @@
+"""What a stage may ask of the session around it: a few words, so that stages and session import no circle."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from poplin.authentication.base import Credentials
+from poplin.errors import SessionError
+from poplin.identity import ClientFacts, Identity
+from poplin.protocol.replies import Reply
+from poplin.protocol.states import State
+from poplin.session.service import Service
+
+__all__ = ["SessionContext"]
+
+
+class SessionContext(Protocol):
+    """The session, as its stages see it."""
+
+    @property
+    def service(self) -> Service:
+        """What is served, and the rules."""
+        ...
+
+    @property
+    def client(self) -> ClientFacts:
+        """Who is at the other end."""
+        ...
+
+    @property
+    def state(self) -> State:
+        """Where the session is."""
+        ...
+
+    @property
+    def starttls(self) -> bool:
+        """Whether STLS would succeed on this listener."""
+        ...
+
+    def login_failed(self, credentials: Credentials, error: SessionError) -> Reply:
+        """Count and log a refused login; the reply to it."""
+        ...
+
+    async def enter_transaction(self, identity: Identity, mechanism: str) -> Reply:
+        """Open the maildrop of a user who was let in; the reply to the login."""
+        ...
+
+    async def enter_update(self) -> Reply:
+        """Carry out the removal and close the maildrop; the reply to QUIT."""
+        ...

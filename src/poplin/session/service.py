@@ -1,0 +1,96 @@
+"""What a session serves and by which rules: one frozen value, shared by all sessions of a server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from poplin.authentication.base import PASSWORD_MECHANISMS, Authenticator, Offers
+from poplin.authentication.mechanisms import MECHANISMS
+from poplin.identity import ClientFacts
+from poplin.limits import Limits
+from poplin.maildrops.base import LockPolicy, Opener
+from poplin.plugins.base import Pipeline
+
+__all__ = ["Cleartext", "Policy", "Service"]
+
+Cleartext: TypeAlias = Literal["never", "loopback", "always"]
+
+_LONGEST_TEXT = 400  # leaves room for status, timestamp and CRLF within RFC 2449's 512 octets
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """The rules of a service.
+
+    `hostname` stands in the APOP timestamp. `greeting` and `goodbye` are texts of one line. `allow_cleartext` says
+    where USER/PASS, PLAIN and LOGIN work without TLS. `mechanisms` narrows what the user base can serve (USER and
+    APOP are names too); ``None`` offers all of it. `failure_delay` is how many seconds the answer to a refused
+    login waits, doubled with each further one of the connection, at most 15. `implementation` is what CAPA tells
+    of us; ``""`` hides it.
+    """
+
+    hostname: str = "localhost"
+    greeting: str = "poplin ready"
+    goodbye: str = "goodbye"
+    allow_cleartext: Cleartext = "loopback"
+    mechanisms: Collection[str] | None = None
+    lock: LockPolicy = field(default_factory=LockPolicy)
+    failure_delay: float = 2
+    implementation: str = "poplin"
+
+    def __post_init__(self) -> None:
+        """Refuse texts that would break a reply.
+
+        Raises:
+            ValueError: a line end or other control character in a text, or one that is too long.
+        """
+        for name in ("hostname", "greeting", "goodbye", "implementation"):
+            text = getattr(self, name)
+            if not text.isprintable():
+                raise ValueError(f"{name}: only printable characters are allowed, found {text!r}")
+            if len(text.encode()) > _LONGEST_TEXT:
+                raise ValueError(f"{name}: longer than {_LONGEST_TEXT} octets (RFC 2449 section 4: 512 for the line)")
+        if "<" in self.greeting:
+            raise ValueError("greeting: '<' would be taken for an APOP timestamp (RFC 1939 section 7)")
+        if self.failure_delay < 0:
+            raise ValueError("failure_delay: cannot be negative")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """What a server gives to each of its sessions.
+
+    `enter` and `leave` count a user's sessions: `enter` raises what the client shall be told when there are too
+    many. `timestamp` makes an APOP timestamp, unique for ever.
+    """
+
+    maildrops: Opener
+    authenticator: Authenticator
+    policy: Policy = field(default_factory=Policy)
+    limits: Limits = field(default_factory=Limits)
+    pipeline: Pipeline = field(default_factory=Pipeline)
+    timestamp: Callable[[str], str]
+    enter: Callable[[str], None]
+    leave: Callable[[str], None]
+
+    def mechanisms(self) -> Collection[str]:
+        """The mechanisms that the user base serves and the policy allows, USER and APOP among them."""
+        authenticator = self.authenticator
+        served = authenticator.mechanisms() if isinstance(authenticator, Offers) else PASSWORD_MECHANISMS
+        allowed = self.policy.mechanisms
+        return served if allowed is None else served & frozenset(allowed)
+
+    def cleartext_allowed(self, client: ClientFacts) -> bool:
+        """Whether a password in clear may cross this connection."""
+        if client.tls is not None:
+            return True
+        allowed = self.policy.allow_cleartext
+        return allowed == "always" or (allowed == "loopback" and client.is_loopback)
+
+    def sasl(self, client: ClientFacts) -> list[str]:
+        """The SASL mechanisms on offer to this client, in order."""
+        if not self.cleartext_allowed(client):
+            return []  # every mechanism built so far shows the password
+        return sorted(set(self.mechanisms()) & set(MECHANISMS))
