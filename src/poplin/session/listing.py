@@ -14,6 +14,9 @@ from poplin.maildrops.base import Entry, Scan
 __all__ = ["Listing", "MessageMarked", "NoSuchMessage"]
 
 
+_NONE: frozenset[int] = frozenset()  # an idle session keeps no set of its own
+
+
 class NoSuchMessage(SessionError):
     """The number is beyond the last message."""
 
@@ -50,7 +53,7 @@ class Listing:
 
     def __init__(self, scan: Scan) -> None:
         self.scan = scan
-        self._marked: set[int] = set()
+        self._marked: set[int] | frozenset[int] = _NONE
         self._marked_octets = 0
 
     @property
@@ -100,14 +103,17 @@ class Listing:
             NoSuchMessage, MessageMarked: it cannot be spoken of.
         """
         self.check(number)
-        self._marked.add(number)
+        if isinstance(self._marked, frozenset):
+            self._marked = {number}
+        else:
+            self._marked.add(number)
         if self.scan.octets is not None:
             self._marked_octets += self.scan.octets[number - 1]
 
     def reset(self) -> int:
         """Unmark everything; answers how many marks there were."""
         marks = len(self._marked)
-        self._marked.clear()
+        self._marked = _NONE
         self._marked_octets = 0
         return marks
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
+from poplin.abilities import implements
 from poplin.authentication.base import PASSWORD_MECHANISMS, Authenticator, Offers
 from poplin.authentication.mechanisms import MECHANISMS
 from poplin.identity import ClientFacts
@@ -78,7 +79,7 @@ class Service:
     def mechanisms(self) -> Collection[str]:
         """The mechanisms that the user base serves and the policy allows, USER and APOP among them."""
         authenticator = self.authenticator
-        served = authenticator.mechanisms() if isinstance(authenticator, Offers) else PASSWORD_MECHANISMS
+        served = authenticator.mechanisms() if implements(authenticator, Offers) else PASSWORD_MECHANISMS
         allowed = self.policy.mechanisms
         return served if allowed is None else served & frozenset(allowed)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
+from poplin.abilities import implements
 from poplin.authentication.base import Credentials
 from poplin.errors import ResponseCode, SessionError
 from poplin.identity import ClientFacts, Identity, settle
@@ -237,7 +238,7 @@ class Session:
 
     async def _mark_read(self, transaction: Transaction) -> None:
         maildrop = transaction.maildrop
-        if not transaction.retrieved or not isinstance(maildrop, MarksRead):
+        if not transaction.retrieved or not implements(maildrop, MarksRead):
             return
         scan = transaction.listing.scan
         try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from poplin.abilities import implements
 from poplin.content import Content, Form
 from poplin.identity import settle
 from poplin.maildrops.base import Maildrop, MarksRead, Measures, Previews
@@ -42,8 +43,8 @@ class Transaction(Stage):
         self.user = user
         self.maildrop = maildrop
         self.listing = listing
-        self.retrieved: set[int] | None = set() if isinstance(maildrop, MarksRead) else None
-        self._previews: Previews | None = maildrop if isinstance(maildrop, Previews) else None
+        self.retrieved: set[int] | None = set() if implements(maildrop, MarksRead) else None
+        self._previews: Previews | None = maildrop if implements(maildrop, Previews) else None
 
     @handles(Capa)
     def capa(self, command: Capa) -> Reply:
@@ -130,7 +131,7 @@ class Transaction(Stage):
     async def _measure(self) -> None:
         maildrop = self.maildrop
         entries = self.listing.entries()
-        if isinstance(maildrop, Measures):
+        if implements(maildrop, Measures):
             octets = await settle(maildrop.measure(entries))
         else:
             octets = [await self._measured(entry.octets, number) for number, entry in enumerate(entries, 1)]
