@@ -147,7 +147,7 @@ KEYS: tuple[Key, ...] = (
         default="poplin ready",
         complain=values.reply_complaint,
     ),
-    Key(path="server.goodbye", text="The words that answer QUIT.", example='"bye"', complain=values.reply_complaint),
+    Key(path="server.goodbye", text="The words that answer QUIT.", default="goodbye", complain=values.reply_complaint),
     Key(
         path="server.workers",
         text="How many processes serve.",
@@ -233,11 +233,11 @@ KEYS: tuple[Key, ...] = (
     ),
     Key(
         path="authentication.failure_delay",
-        text="Seconds to wait after a refused login, growing per address.",
+        text="Seconds before a refused login is answered, doubled with each further one of the connection, at most 15.",
         kinds=("number",),
-        default=0,
+        default=2,
         hint="0 = none",
-        unbuilt=_only(0, "set failure_delay = 0"),
+        complain=values.not_negative,
     ),
     Key(
         path="authentication.normalise",

@@ -5,6 +5,7 @@ Defaults come from the schema alone; paths are absolute here, or relative to the
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -88,12 +89,13 @@ class Configuration:
     folder: Path
     hostname: str
     greeting: str
-    goodbye: str | None
+    goodbye: str
     state_directory: Path
     listeners: tuple[ListenerSettings, ...]
     tls: TlsSettings | None
     mechanisms: frozenset[str] | None
     allow_cleartext: Literal["never", "loopback", "always"]
+    failure_delay: float
     normalise: Literal["lowercase", "none"]
     default_domain: str
     backends: tuple[BackendSettings, ...]
@@ -129,7 +131,7 @@ def _maildrop(table: Mapping[str, Any], folder: Path) -> MaildropSettings:
     kind, path = _or_default(table, "maildrop.type"), table.get("path", "")
     return MaildropSettings(
         type=kind,
-        path=str(folder / path) if path else "",
+        path=path if not path or path.startswith("{home}") else os.path.join(folder, path),
         shown=path,
         on_delete=_or_default(table, "maildrop.on_delete"),
         lock=_lock(_or_default(table, "maildrop.lock")),
@@ -155,7 +157,7 @@ def build(document: Document, folder: Path) -> Configuration:
         folder=folder,
         hostname=server.get("hostname") or socket.gethostname(),
         greeting=_or_default(server, "server.greeting"),
-        goodbye=server.get("goodbye"),
+        goodbye=_or_default(server, "server.goodbye"),
         state_directory=folder / _or_default(server, "server.state_directory"),
         listeners=tuple(_listener(table, folder) for table in clean.get("listener", [])),
         tls=TlsSettings(
@@ -163,6 +165,7 @@ def build(document: Document, folder: Path) -> Configuration:
         ) if "certificate" in tls else None,
         mechanisms=frozenset(authentication["mechanisms"]) if "mechanisms" in authentication else None,
         allow_cleartext=_or_default(authentication, "authentication.allow_cleartext"),
+        failure_delay=_or_default(authentication, "authentication.failure_delay"),
         normalise=_or_default(authentication, "authentication.normalise"),
         default_domain=_or_default(authentication, "authentication.default_domain"),
         backends=tuple(

@@ -10,10 +10,10 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from ipaddress import ip_address
-from string import Formatter
 from typing import cast
 
 from poplin.limits import Limits
+from poplin.maildrops.maildir_paths import path_from
 
 __all__ = [
     "BACKEND_TYPES",
@@ -152,6 +152,11 @@ def version_complaint(value: object) -> str | None:
     return None if value == 1 else f"{value} is not a version that this poplin knows; write version = 1"
 
 
+def not_negative(value: object) -> str | None:
+    """For seconds and the like."""
+    return f"{value} is negative; set 0 or more" if isinstance(value, int | float) and value < 0 else None
+
+
 def worker_complaint(value: object) -> str | None:
     return f"{value} is negative; set 0 (one per core) or more" if isinstance(value, int) and value < 0 else None
 
@@ -181,18 +186,14 @@ def domain_complaint(value: object) -> str | None:
 
 def template_complaint(value: object) -> str | None:
     """A path with fields in braces."""
+    text = str(value)
     try:
-        names = [name for _, name, _, _ in Formatter().parse(str(value)) if name is not None]
-    except ValueError:
-        return "a brace is not closed; the fields are {user} {local} {domain} {home}"
-    wrong = [name for name in names if name not in {"user", "local", "domain", "home"}]
-    if wrong:
-        return f"no field {{{wrong[0]}}}; the fields are {{user}} {{local}} {{domain}} {{home}}"
-    return (
-        "every user would get the same maildrop; put {user}, {local} or {home} into it"
-        if not ({"user", "local", "home"} & set(names))
-        else None
-    )
+        path_from(text)
+    except ValueError as error:
+        return str(error).rpartition(": ")[2]
+    if not any(field in text for field in ("{user}", "{local}", "{home}")):
+        return "every user would get the same maildrop; put {user}, {local} or {home} into it"
+    return None
 
 
 def address_complaint(value: object) -> str | None:

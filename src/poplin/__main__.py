@@ -1,0 +1,7 @@
+"""``python -m poplin``."""
+
+import sys
+
+from poplin.cli import main
+
+sys.exit(main())
