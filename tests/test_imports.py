@@ -30,14 +30,17 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "plugins": frozenset({"ground", "protocol", "maildrops"}),
     "session": frozenset({"ground", "protocol", "plugins", "authentication", "maildrops"}),
     "server": frozenset({"ground", "protocol", "plugins", "session", "authentication", "maildrops"}),
+    "callbacks": frozenset({"ground", "plugins", "authentication", "maildrops"}),
     "delivery": frozenset({"ground", "maildrops"}),
-    "face": frozenset({"ground", "protocol", "plugins", "session", "authentication", "maildrops", "server"}),
+    "face": frozenset(
+        {"ground", "protocol", "plugins", "session", "authentication", "maildrops", "server", "callbacks"}
+    ),
 }
 
 # Within these packages a file may import these, the base and the pieces that several share; never a backend.
 SHARED = {
     "authentication": frozenset(
-        {"base", "mechanisms", "user_names", "saslprep", "scram_records", "crypt_hashes", "schemes"}
+        {"base", "mechanisms", "apop", "user_names", "saslprep", "scram_records", "crypt_hashes", "schemes"}
     ),
     "maildrops": frozenset({"base", "unique_ids", "locking", "rendering"}),
 }

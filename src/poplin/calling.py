@@ -14,7 +14,18 @@ from typing import ParamSpec, TypeGuard, TypeVar
 
 from poplin.identity import MaybeAwaitable
 
-__all__ = ["blocking", "call", "describe", "in_thread", "is_awaitable", "is_blocking", "then"]
+__all__ = [
+    "blocking",
+    "call",
+    "check_callback",
+    "describe",
+    "in_thread",
+    "is_awaitable",
+    "is_blocking",
+    "suggest_keywords",
+    "then",
+    "wrong",
+]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -82,3 +93,54 @@ async def _then(value: Awaitable[object], function: Callable[[object], T]) -> T:
 def describe(function: Callable[..., object]) -> str:
     """The name by which the author of `function` knows it."""
     return getattr(function, "__qualname__", None) or type(function).__qualname__
+
+
+def wrong(value: object, callback: str, expected: str, **about: object) -> str:
+    """The text for an answer that `callback` may not give; `about` is whom and what it was asked for.
+
+    Only the answer's type is told: the answer itself may be a message or a secret.
+    """
+    asked = ", ".join(f"{name} {what!r}" for name, what in about.items())
+    return f"the callback {callback} returned {type(value).__name__} for {asked}; expected {expected}"
+
+
+def check_callback(name: str, function: Callable[..., object] | None, *parameters: str) -> None:
+    """Refuse a callback that could never be called with `parameters`; ``None`` is no callback at all.
+
+    Raises:
+        TypeError: it is no function, or takes other parameters.
+    """
+    if function is None:
+        return
+    if not callable(function):
+        raise TypeError(
+            f"the callback {name} is {type(function).__name__}, not a function of ({', '.join(parameters)})"
+        )
+    try:
+        signature = inspect.signature(function)
+    except ValueError:
+        return  # written in C without a signature: the first call will tell
+    try:
+        signature.bind(*parameters)
+    except TypeError:
+        raise TypeError(
+            f"the callback {name} is called with ({', '.join(parameters)}); {describe(function)} takes {signature}"
+        ) from None
+
+
+def suggest_keywords(function: Callable[P, T]) -> Callable[P, T]:
+    """Make `function`, whose keywords are callbacks, name the right spelling when it is called with a wrong one."""
+    allowed = [name for name in inspect.signature(function).parameters if name != "self"]
+
+    @functools.wraps(function)
+    def checked(*arguments: P.args, **keywords: P.kwargs) -> T:
+        for name in keywords:
+            if name not in allowed:
+                import difflib
+
+                close = difflib.get_close_matches(name, allowed, 1)
+                hint = f"; did you mean {close[0]!r}?" if close else "."
+                raise TypeError(f"there is no callback {name!r}{hint} The callbacks are: {', '.join(allowed)}")
+        return function(*arguments, **keywords)
+
+    return checked

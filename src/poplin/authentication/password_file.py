@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import hmac
 import ipaddress
 import logging
 import os
@@ -19,6 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from poplin.authentication import password_lines, schemes
+from poplin.authentication.apop import apop_matches
 from poplin.authentication.base import PASSWORD_MECHANISMS, ApopProof, Credentials
 from poplin.authentication.password_lines import Complaint, Record, Table
 from poplin.authentication.user_names import LOWERCASE, check_user_name
@@ -151,7 +151,9 @@ class PasswordFile:
         stored = record.stored if record else reading.stand_in
         proof = credentials.proof
         if isinstance(proof, ApopProof):
-            return self._admit(attempt, right=_apop_fits(stored, proof))
+            return self._admit(
+                attempt, right=apop_matches(proof.digest, proof.timestamp, stored.secret if stored else None)
+            )
         if stored is None:
             return self._admit(attempt, right=False)
         if stored.is_costly:
@@ -293,14 +295,6 @@ def read_octets(path: str) -> bytes:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise OSError("not a regular file")
         return file.read()
-
-
-def _apop_fits(stored: schemes.StoredPassword | None, proof: ApopProof) -> bool:
-    """RFC 1939 section 7: the MD5 of the timestamp and the secret. Without a secret there is no proof."""
-    secret = stored.secret if stored else None
-    made = hashlib.md5(proof.timestamp.encode() + (secret or b""), usedforsecurity=False).hexdigest()
-    fits = hmac.compare_digest(made.encode(), proof.digest.encode(errors="replace"))
-    return fits and secret is not None
 
 
 def _is_allowed(nets: str, client: ClientFacts) -> bool:
