@@ -129,6 +129,6 @@ class _MemoryMaildrop:
                 self._box.messages.pop(entry.unique_id, None)
         return Removal(removed=len(entries))
 
-    def close(self, ending: Ending, /) -> None:  # noqa: ARG002  # every ending is alike here
+    def close(self, ending: Ending, /) -> None:  # every ending is alike here
         if self._holder is not None:
             self._registry.release(self._user, self._holder)
