@@ -27,7 +27,7 @@ Listed: TypeAlias = (
 
 ListCallback: TypeAlias = Callable[[str], Listed | Awaitable[Listed]]
 """Called with the user."""
-RetrieveCallback: TypeAlias = Callable[[str, str], Retrieved | Awaitable[Retrieved]]
+RetrieveCallback: TypeAlias = "Callable[[str, str], Retrieved | Awaitable[Retrieved]]"
 """Called with the user and a message's id. ``None``: the message is gone."""
 SizeCallback: TypeAlias = Callable[[str, str], int | Awaitable[int]]
 """Called with the user and a message's id: its octets, every line end counted as two."""
