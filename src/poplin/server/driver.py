@@ -38,6 +38,7 @@ logger = logging.getLogger("poplin.server")
 
 _MOST_WAITING = 65_536  # octets of commands not carried out yet, above which we stop reading
 _LINGER = 2.0  # seconds for a client to read our last words before the socket is gone
+_TURN = 512  # commands carried out in one turn of the loop: some milliseconds of NOOP or LIST n
 _GREETING = Noop()  # stands for the command that the greeting answers
 
 
@@ -173,14 +174,17 @@ class Driver(asyncio.Protocol):
         """Carry out the commands at hand, as long as nothing has to be waited for; then write the replies."""
         connection = self._connection
         session = cast("Session", self.session)
-        served = False
+        served = 0
         while not (self._busy or self._closing or self._paused):
             command = connection.next_command()
             if isinstance(command, Need):
                 if command is Need.END:
                     self._close(Ending.DROPPED)
                 break
-            served = True
+            if served == _TURN:
+                self._yield_turn(command)
+                break
+            served += 1
             self._carry_out(command, session.handle(command))
             if connection.queued > self._hub.service.limits.output_octets:
                 self._flush()
@@ -192,6 +196,19 @@ class Driver(asyncio.Protocol):
             cast("asyncio.Transport", self._transport).resume_reading()
         if self._stopping and not (self._busy or self._closing):
             self._farewell()
+
+    def _yield_turn(self, command: Command) -> None:
+        """A client that pipelines without end shares the loop with the others."""
+        self._busy = True
+        self._hub.loop.call_soon(self._take_turn, command)
+
+    def _take_turn(self, command: Command) -> None:
+        self._busy = False
+        if not self._closing:
+            session = cast("Session", self.session)
+            CURRENT.set(session.client)
+            self._carry_out(command, session.handle(command))
+            self._run()
 
     def _carry_out(self, command: Command, coroutine: Coroutine[Any, Any, Reply]) -> None:
         """Step a command's coroutine; if it does not come to its end at once, a task goes on with it."""

@@ -125,8 +125,8 @@ class Hub:
         if not self.drivers and self._emptied is not None and not self._emptied.done():
             self._emptied.set_result(None)
 
-    async def emptied(self, seconds: float) -> None:
-        """Wait until the last connection is gone, or so long."""
+    async def emptied(self, seconds: float | None = None) -> None:
+        """Wait until the last connection is gone, or so long at most."""
         if self.drivers:
             self._emptied = self.loop.create_future()
             await asyncio.wait([self._emptied], timeout=seconds)

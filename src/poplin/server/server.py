@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Protocol, Self
+from typing import BinaryIO, Protocol, Self
 
 from poplin.authentication.base import Authenticator
 from poplin.errors import Error
@@ -26,6 +26,7 @@ from poplin.server.addresses import bind_all, written
 from poplin.server.admission import Admission
 from poplin.server.driver import Driver
 from poplin.server.hub import Hub, Listener, Totals
+from poplin.server.pair import PairTransport
 from poplin.session.service import Policy, Service
 
 __all__ = ["Progress", "Server", "ServiceObject"]
@@ -34,6 +35,7 @@ logger = logging.getLogger("poplin.server")
 
 _LOOPBACK = ("127.0.0.1", "::1")
 _PORT_TRIES = 20
+_NO_LISTENER = Listener(address="unix:")  # how a session came in that nobody listened for
 
 
 class ServiceObject(Opener, Authenticator, Protocol):
@@ -165,7 +167,7 @@ class Server:
             raise RuntimeError(f"this server is {self._state}; make a new one to start again")
         loop = asyncio.get_running_loop()
         bound = self._bind()
-        self._hub = Hub(self._service, self._admission, loop)
+        self._hub = self._open_hub()
         self._addresses = tuple(written(socket_) for _, socket_ in bound)
         for listener, socket_ in bound:
             factory = functools.partial(Driver, self._hub, listener)
@@ -175,7 +177,37 @@ class Server:
             else:
                 server = await loop.create_server(factory, sock=socket_, backlog=4096)
             self._servers.append(server)
+
+    async def serve_streams(self, source: BinaryIO, sink: BinaryIO) -> None:
+        """One session on any pair of binary files, until it is over: inetd with pipes, a test, a terminal.
+
+        Instead of `start`: nothing is listened on. The files are not closed. There is no address, so the other end
+        counts as this machine.
+        """
+        hub = self._open_hub()
+        PairTransport(hub.loop, Driver(hub, _NO_LISTENER), source, sink)
+        await self._until_over(hub)
+
+    async def serve_socket(self, connected: socket.socket, listener: Listener | None = None) -> None:
+        """One session on a connected socket, until it is over: inetd, a socket pair. `listener` says how it came in
+        (its `tls` and `context`; the address is not used). The socket is closed at the end."""
+        hub = self._open_hub()
+        connected.setblocking(False)
+        await hub.loop.connect_accepted_socket(functools.partial(Driver, hub, listener or _NO_LISTENER), connected)
+        await self._until_over(hub)
+
+    def _open_hub(self) -> Hub:
+        if self._state != "new":
+            raise RuntimeError(f"this server is {self._state}; make a new one to start again")
         self._state = "running"
+        self._hub = Hub(self._service, self._admission, asyncio.get_running_loop())
+        return self._hub
+
+    async def _until_over(self, hub: Hub) -> None:
+        try:
+            await hub.emptied()
+        finally:
+            await self._end()
 
     def _bind(self) -> list[tuple[Listener, socket.socket]]:
         if not self._same_port:
