@@ -9,15 +9,18 @@ second process could hold a lock on the name's old file while a third locks the 
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
+import sys
 import threading
 import time
 from collections.abc import Hashable
 from dataclasses import dataclass
 
 from poplin.errors import InUse, PermanentFailure, TemporaryFailure
+
+if sys.platform != "win32":  # where the registry alone is of use
+    import fcntl
 
 __all__ = ["Holder", "Registry", "SessionLock"]
 
@@ -164,9 +167,10 @@ def _take(descriptor: int, path: str, address: str) -> int:
             raise _in_use(descriptor)
         if not os.fstat(descriptor).st_nlink:
             raise TemporaryFailure(f"session lock {path} was removed by somebody just now")
-        # Nobody needs the line to be locked out; a full disk must not keep anyone from deleting mail.
-        with contextlib.suppress(OSError):
+        try:  # noqa: SIM105  # suppress() costs as much as the write itself, on the hottest path there is
             os.pwrite(descriptor, f"{os.getpid()} {time.time():.0f} {address or '-'}\n".encode(), 0)
+        except OSError:
+            pass  # nobody needs the line to be locked out; a full disk must keep nobody from deleting mail
     except BaseException:
         os.close(descriptor)
         raise
@@ -185,8 +189,6 @@ def _in_use(descriptor: int) -> InUse:
 
 def _flock(descriptor: int) -> bool:
     """Whether the lock was to be had."""
-    import fcntl  # not on Windows, where this module must still import
-
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -196,10 +198,7 @@ def _flock(descriptor: int) -> bool:
 
 def _unlock(descriptor: int) -> None:
     """Unlock and close: said aloud, since a forked child may have inherited the descriptor."""
-    import fcntl
-
     try:
-        with contextlib.suppress(OSError):
-            fcntl.flock(descriptor, fcntl.LOCK_UN)
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
     finally:
         os.close(descriptor)

@@ -256,31 +256,34 @@ class Maildir:
     def _open(self, file: File) -> Content | None:
         """The message as it lies on disk; ``None`` if it is long and has yet to be examined."""
         files, position = file
-        name = self._name(file)
+        columns = files.columns
+        name = f"{self._path}/{files.places[position]}"
         descriptor = open_message(name)
         try:
             status = os.fstat(descriptor)
+            size, form = status.st_size, columns.forms[position]
             if not stat.S_ISREG(status.st_mode):
                 raise MessageUnreadable(f"message {name!r} is no regular file")
-            facts = files.facts(position)
-            known = facts.form & EXAMINED and (facts.raw, facts.mtime) == (status.st_size, status.st_mtime_ns)
-            if status.st_size > self._owner.inline_octets:
+            known = (
+                columns.raws[position] == size and columns.mtimes[position] == status.st_mtime_ns and form & EXAMINED
+            )
+            if size > self._owner.inline_octets:
                 if not known:
                     return None
-                region = FileRegion(descriptor, 0, status.st_size)
+                region = FileRegion(descriptor, 0, size)
                 descriptor = -1
-                return Content(region, _FORMS[facts.form & 15], facts.octets)
-            body = read_all(descriptor, status.st_size)
+                return Content(region, _FORMS[form & 15], files.octets(position))
+            body = read_all(descriptor, size)
         except OSError as error:
             raise MessageUnreadable(f"message {name!r}: {error.strerror}") from error
         finally:
             if descriptor >= 0:
                 os.close(descriptor)
-        if known and len(body) == facts.raw:
-            return Content(body, _FORMS[facts.form & 15], facts.octets)
-        octets, form = examine(body)
-        self._learn(file, Facts(octets, len(body), status.st_mtime_ns, form | EXAMINED))
-        return Content(body, form, octets)
+        if known and len(body) == size:
+            return Content(body, _FORMS[form & 15], files.octets(position))
+        octets, exact = examine(body)
+        self._learn(file, Facts(octets, len(body), status.st_mtime_ns, exact | EXAMINED))
+        return Content(body, exact, octets)
 
     def _learn(self, file: File, facts: Facts) -> None:
         listed = file.files.columns.octets[file.position]

@@ -65,11 +65,16 @@ class Files(Sequence[File]):
             return [File(self, position) for position in range(*index.indices(len(self)))]
         return File(self, index if index >= 0 else index + len(self))
 
+    def octets(self, position: int) -> int:
+        """The octets of one message as sent, corrections included."""
+        if self.corrected and position in self.corrected:
+            return self.corrected[position]
+        return self.columns.octets[position]
+
     def facts(self, position: int) -> Facts:
         """What is known of one message, corrections included."""
         columns = self.columns
-        octets = self.corrected.get(position, columns.octets[position])
-        return Facts(octets, columns.raws[position], columns.mtimes[position], columns.forms[position])
+        return Facts(self.octets(position), columns.raws[position], columns.mtimes[position], columns.forms[position])
 
     def learn(self, position: int, facts: Facts) -> bool:
         """Remember `facts`; the result is whether the message has the octets that were listed."""
