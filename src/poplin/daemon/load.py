@@ -30,7 +30,7 @@ class Source:
     shown: str
 
 
-def places(explicit: str | None, environment: Mapping[str, str]) -> list[str]:
+def places(explicit: str | None, environment: Mapping[str, str] = os.environ) -> list[str]:
     """Where a configuration is looked for, in order; one that was named is the only one."""
     named = explicit or environment.get("POPLIN_CONFIG")
     return [named] if named else ["./poplin.toml", SYSTEM_FILE]

@@ -58,9 +58,8 @@ def _python_authenticator(settings: BackendSettings, configuration: Configuratio
 def _maildir(settings: MaildropSettings, configuration: Configuration) -> Opener:
     from poplin.maildrops.maildir import Maildirs
 
-    del configuration
     try:
-        return Maildirs(settings.path)
+        return Maildirs(settings.path, inline_octets=configuration.limits.inline_octets)
     except ValueError as error:
         raise ConfigurationError(str(error)) from None
 

@@ -115,15 +115,15 @@ def write_whole(path: Path, octets: bytes, mode: int = 0o644) -> None:
 
 
 def raise_descriptor_limit(connections: int) -> str | None:
-    """Allow as many open files as `connections` need; a warning if the system does not let us."""
-    wanted = 2 * connections + _SPARE  # a connection, and the message or the session lock that it has open
+    """Allow as many open files as `connections` may need; a warning if the system does not let us."""
+    wanted = 2 * connections + _SPARE  # a connection, and the session lock of its maildrop
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard == resource.RLIM_INFINITY or wanted <= hard:
-        if soft < wanted:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    if most >= connections + _SPARE:
         return None
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     return (
-        f"{hard} open files are allowed, and {connections} connections may need {wanted}; "
+        f"only {hard} open files are allowed here, for up to {connections} connections; "
         "raise the limit (ulimit -n, LimitNOFILE=) or lower limits.connections"
     )

@@ -44,6 +44,11 @@ class Key:
         return self.path.rpartition(".")[2].removesuffix("[]")
 
     @property
+    def is_built(self) -> bool:
+        """Whether it may be set at all in this version."""
+        return self.unbuilt is not _never
+
+    @property
     def is_table(self) -> bool:
         """Whether it holds keys instead of a value."""
         return self.kinds[0] in {"table", "tables"}
