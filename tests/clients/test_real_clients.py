@@ -1,0 +1,168 @@
+"""Real clients take mail from the real server, and every message is compared octet for octet.
+
+What a client by its nature makes of a message stands in the client's own file, and nothing else is forgiven.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+import poplin
+from clients.contract import Account, Client, Outcome, Tls
+from clients.curl import Curl
+from clients.fetchmail import Fetchmail
+from clients.getmail import Getmail
+from clients.mpop import Mpop
+from clients.neomutt import Neomutt
+from clients.net_pop3 import NetPop3
+from clients.openssl_client import OpensslClient
+from clients.poplib_client import Poplib
+from poplin.maildrops.memory import MemoryMaildrops
+from support.corpus import on_the_wire
+from support.programs import require
+from support.serving import Certificate, OnePassword, Running, Serve
+
+PASSWORD = "two words"  # a space in it: PASS takes the rest of the line
+CLIENTS: list[Client] = [
+    Curl(),
+    Fetchmail(),
+    Getmail(),
+    Mpop(),
+    Neomutt(),
+    NetPop3(),
+    OpensslClient(),
+    Poplib(),
+]
+WAYS_IN = [pytest.param(client, tls, id=f"{client.name}-{tls}") for client in CLIENTS for tls in client.tls]
+ONE_WAY_IN = [pytest.param(client, client.tls[-1], id=client.name) for client in CLIENTS]
+CLEARTEXT = [pytest.param(client, "none", id=client.name) for client in CLIENTS if "none" in client.tls]
+
+pytestmark = pytest.mark.real
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """A running server with one user's mail in memory, and that user's account by each way in."""
+
+    maildrops: MemoryMaildrops
+    running: Running
+    certificate: Certificate
+
+    def account(self, tls: Tls) -> Account:
+        return Account(port=self.running.ports[tls], tls=tls, authority=self.certificate.authority, password=PASSWORD)
+
+    def stored(self) -> list[bytes]:
+        return [*self.maildrops.messages("bob").values()]
+
+    def deliver(self, messages: Sequence[bytes]) -> None:
+        for message in messages:
+            self.maildrops.deliver("bob", message)
+
+
+@pytest.fixture
+def post(serve: Serve, certificate: Certificate) -> Post:
+    maildrops = MemoryMaildrops()
+    policy = poplin.Policy(failure_delay=0)
+    return Post(maildrops, serve(maildrops, OnePassword(PASSWORD), policy=policy), certificate)
+
+
+def compare(client: Client, outcome: Outcome, messages: dict[str, bytes]) -> None:
+    """Every message arrived once, and each is what `client` makes of the true octets."""
+    assert outcome.status == 0, outcome.said
+    assert len(outcome.messages) == len(messages), outcome.said
+    expected = client.makes_of([on_the_wire(message) for message in messages.values()])
+    if not client.keeps_order:
+        assert_same_multiset(expected, outcome.messages)
+        return
+    wrong = [
+        name
+        for name, wanted, got in zip(messages, expected, outcome.messages, strict=True)
+        if wanted is not None and wanted != got
+    ]
+    assert not wrong
+
+
+def assert_same_multiset(expected: Sequence[bytes | None], got: Sequence[bytes]) -> None:
+    left = list(got)
+    for message in expected:
+        if message is not None:
+            assert message in left
+            left.remove(message)
+    assert len(left) == sum(message is None for message in expected)
+
+
+@pytest.mark.parametrize(("client", "tls"), WAYS_IN)
+def test_nasty_messages_arrive_unharmed(
+    client: Client, tls: Tls, post: Post, home: Path, nasty_messages: dict[str, bytes]
+) -> None:
+    require(client.program)
+    post.deliver([*nasty_messages.values()])
+    compare(client, client.fetch(post.account(tls), home), nasty_messages)
+
+
+@pytest.mark.parametrize(("client", "tls"), ONE_WAY_IN)
+def test_real_mail_arrives_unharmed(
+    client: Client, tls: Tls, post: Post, home: Path, real_mail: dict[str, bytes]
+) -> None:
+    require(client.program)
+    post.deliver([*real_mail.values()])
+    compare(client, client.fetch(post.account(tls), home), real_mail)
+
+
+@pytest.mark.parametrize(("client", "tls"), ONE_WAY_IN)
+def test_what_is_deleted_is_gone_and_the_rest_stays(client: Client, tls: Tls, post: Post, home: Path) -> None:
+    require(client.program)
+    messages = {f"number-{number}": b"Subject: %d\r\n\r\nbody\r\n" % number for number in range(5)}
+    post.deliver([*messages.values()])
+    outcome = client.fetch(post.account(tls), home, delete=True)
+    compare(client, outcome, messages)
+    assert post.stored() == []
+
+
+@pytest.mark.parametrize(("client", "tls"), ONE_WAY_IN)
+def test_what_is_kept_is_still_there(client: Client, tls: Tls, post: Post, home: Path) -> None:
+    require(client.program)
+    messages = [b"Subject: %d\r\n\r\nbody\r\n" % number for number in range(5)]
+    post.deliver(messages)
+    assert client.fetch(post.account(tls), home).status == 0
+    assert post.stored() == messages
+
+
+REMEMBERING = [pytest.param(client, client.tls[-1], id=client.name) for client in (Fetchmail(), Getmail(), Mpop())]
+
+
+@pytest.mark.parametrize(("client", "tls"), REMEMBERING)
+def test_a_second_run_takes_only_what_is_new(client: Client, tls: Tls, post: Post, home: Path) -> None:
+    """These three remember unique-ids: nothing comes twice and nothing is left out."""
+    require(client.program)
+    first = {f"first-{number}": b"Subject: first %d\r\n\r\nbody\r\n" % number for number in range(7)}
+    second = {f"second-{number}": b"Subject: second %d\r\n\r\nbody\r\n" % number for number in range(3)}
+    post.deliver([*first.values()])
+    compare(client, client.fetch(post.account(tls), home), first)
+    post.deliver([*second.values()])
+    compare(client, client.fetch(post.account(tls), home), second)
+    assert client.fetch(post.account(tls), home).messages == []
+    assert len(post.stored()) == 10
+
+
+@pytest.mark.parametrize(("client", "tls"), WAYS_IN)
+def test_a_wrong_password_is_refused_and_said(client: Client, tls: Tls, post: Post, home: Path) -> None:
+    require(client.program)
+    post.deliver([b"Subject: secret\r\n\r\nnobody else's\r\n"])
+    outcome = client.fetch(replace(post.account(tls), password="wrong"), home)
+    assert outcome.messages == []
+    # A mail reader stays and says so in its last line; a pipe knows nothing of what passes through it.
+    assert outcome.status != 0 or client.name in {"neomutt", "openssl s_client"}
+    assert re.search(client.refusal, outcome.said), outcome.said
+    assert b"nobody else's" not in outcome.said.encode()
+
+
+@pytest.mark.parametrize(("client", "tls"), ONE_WAY_IN)
+def test_an_empty_maildrop_is_no_error(client: Client, tls: Tls, post: Post, home: Path) -> None:
+    require(client.program)
+    outcome = client.fetch(post.account(tls), home)
+    assert outcome.messages == []
+    assert not re.search(client.refusal, outcome.said), outcome.said
