@@ -58,12 +58,18 @@ class HashUnavailable(TemporaryFailure):
     """What could check this hash is not installed: nobody's password is wrong. The text says what to do."""
 
 
+class _Parsed(Protocol):
+    """A hash taken apart by libpass; `checksum` is ``None`` where only salt and cost were given."""
+
+    checksum: str | bytes | None
+
+
 class _Handler(Protocol):
     """The part of a libpass handler that is used here."""
 
     def verify(self, secret: bytes, hash: str) -> bool: ...  # noqa: A002  # libpass's word
     def hash(self, secret: bytes) -> str: ...
-    def from_string(self, hash: str) -> object: ...  # noqa: A002  # libpass's word
+    def from_string(self, hash: str) -> _Parsed: ...  # noqa: A002  # libpass's word
 
 
 class _Crypt(Protocol):
@@ -115,9 +121,11 @@ def validate_hash(text: str) -> None:
             raise ValueError(f"a broken {name} hash")
         return
     try:
-        _libpass(handler).from_string(text)
+        whole = _libpass(handler).from_string(text).checksum is not None
     except (ValueError, TypeError):
-        raise ValueError(f"a broken {name} hash") from None
+        whole = False
+    if not whole:
+        raise ValueError(f"a broken {name} hash")
 
 
 def check_hash(text: str, password: bytes, handler: str = "") -> bool:
