@@ -74,7 +74,7 @@ class _Helped(click.Command):
         own: list[tuple[str, str]] = []
         everywhere: list[tuple[str, str]] = []
         for parameter in self.get_params(ctx):
-            record = parameter.get_help_record(ctx)
+            record = None if isinstance(parameter, click.Argument) else parameter.get_help_record(ctx)
             if record:
                 (everywhere if common.intersection(parameter.opts) else own).append(record)
         for title, records in (("Options:", own), ("Options of every command:", everywhere)):
@@ -83,6 +83,14 @@ class _Helped(click.Command):
                 lines += ["", heading(title), *(f"  {names:<{width}}  {text}" for names, text in records)]
         lines += ["", f"{heading('More:')} poplin help; the chapters are in docs/"]
         return "\n".join(lines)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the words; what is wrong with them remembers which command it was."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            error.ctx = error.ctx or ctx
+            raise
 
     def invoke(self, ctx: click.Context) -> object:
         """Run it; a failure remembers which command it was."""

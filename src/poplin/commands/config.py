@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
 
 import click
 
-from poplin.commands.base import Command, Group, config_option, json_option, output
+from poplin.commands.base import Group, config_option, json_option, output
 from poplin.commands.configured import print_problems, problem_facts, reported, source
 from poplin.commands.failures import Failure, WrongUsage
 from poplin.commands.init import init
@@ -95,9 +94,9 @@ def _print_facts(document: Document, configuration: Configuration, findings: Fin
 def _offered(configuration: Configuration, findings: Findings) -> list[str]:
     """What the password files can serve, as far as the configuration lets it."""
     served = {"USER", "PLAIN", "LOGIN"}
-    if findings.users and len(findings.users) == len(configuration.backends):
-        if all(users.records and users.records == users.readable for users in findings.users):
-            served.add("APOP")
+    all_seen = findings.users and len(findings.users) == len(configuration.backends)
+    if all_seen and all(users.records and users.records == users.readable for users in findings.users):
+        served.add("APOP")
     allowed = configuration.mechanisms
     return sorted(served if allowed is None else served & allowed)
 

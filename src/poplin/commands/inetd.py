@@ -9,6 +9,7 @@ from poplin.commands.configured import reported, source
 from poplin.commands.failures import Failure
 from poplin.daemon import assembly, load, logs
 from poplin.daemon import inetd as single
+from poplin.server.hub import TlsMode
 
 __all__ = ["inetd"]
 
@@ -24,12 +25,12 @@ __all__ = ["inetd"]
     type=click.Choice(["none", "starttls", "implicit"]),
     help="As for a listener. [default: starttls if there is a certificate]",
 )
-def inetd(config: str | None, tls: str | None) -> None:
+def inetd(config: str | None, tls: TlsMode | None) -> None:
     """Serve one session on standard input and output."""
     shared = output()
     with reported():
         configuration = load.load(source(config))
-        mode = tls or ("starttls" if configuration.tls else "none")
+        mode: TlsMode = tls or ("starttls" if configuration.tls else "none")
         if mode != "none" and not configuration.tls:
             raise Failure(
                 "configuration-invalid", f"--tls {mode} needs a certificate", "set tls.certificate and tls.key"

@@ -7,6 +7,7 @@ from pathlib import Path
 from poplin.commands.failures import Failure
 from poplin.daemon import starter
 from poplin.daemon.starter import Start
+from poplin.errors import Error
 
 __all__ = ["ACCOUNT", "account_line", "make"]
 
@@ -21,6 +22,8 @@ def make(configuration: Path, account: str) -> Start:
     """
     try:
         return starter.start(configuration, account)
+    except Error as error:
+        raise Failure("not-written", str(error)) from None
     except OSError as error:
         where = error.filename or configuration.parent
         raise Failure("not-written", f"cannot write {where}: {(error.strerror or str(error)).lower()}") from None

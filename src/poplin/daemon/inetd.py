@@ -33,14 +33,14 @@ def serve(server: Server, tls: TlsMode, context: ssl.SSLContext | None, *, sourc
     """
     listener = Listener(address="inetd", tls=tls, context=context)
     if stat.S_ISSOCK(os.fstat(source).st_mode):
-        connection, carriers = socket.socket(fileno=os.dup(source)), []
+        connection, writer = socket.socket(fileno=os.dup(source)), None
     else:
-        connection, carriers = _between(source, sink)
+        connection, writer = _between(source, sink)
     connection.setblocking(False)
     with runner() as loop_runner:
         loop_runner.run(_serve(server, listener, connection))
-    for carrier in carriers:
-        carrier.join()
+    if writer:
+        writer.join()
 
 
 async def _serve(server: Server, listener: Listener, connection: socket.socket) -> None:
@@ -53,7 +53,7 @@ async def _serve(server: Server, listener: Listener, connection: socket.socket) 
     hub.close()
 
 
-def _between(source: int, sink: int) -> tuple[socket.socket, list[threading.Thread]]:
+def _between(source: int, sink: int) -> tuple[socket.socket, threading.Thread]:
     """A socket that stands for the two descriptors; the thread to wait for is the one that writes to `sink`."""
     ours, theirs = socket.socketpair()
 
@@ -74,4 +74,4 @@ def _between(source: int, sink: int) -> tuple[socket.socket, list[threading.Thre
     threading.Thread(target=read, name="poplin-stdin", daemon=True).start()
     writer = threading.Thread(target=write, name="poplin-stdout")
     writer.start()
-    return ours, [writer]
+    return ours, writer

@@ -76,6 +76,6 @@ def descriptor_beside(*taken: int) -> int:
     """Where to log when the client may be on any of the standard descriptors: standard error, unless inetd has
     put the connection there too; then nowhere."""
     here = os.fstat(2)
-    if any(os.path.samestat(here, os.fstat(descriptor)) for descriptor in taken):
+    if not os.isatty(2) and any(os.path.samestat(here, os.fstat(descriptor)) for descriptor in taken):
         return os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
     return 2

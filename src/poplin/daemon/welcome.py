@@ -11,6 +11,8 @@ from email.policy import SMTPUTF8
 from email.utils import format_datetime, make_msgid
 from pathlib import Path
 
+from poplin.maildrops.maildir import make_maildir
+
 __all__ = ["deliver"]
 
 _WELCOME = """\
@@ -65,10 +67,9 @@ def deliver(maildir: Path, user: str) -> int:
     """Make the Maildir at `maildir` and put the messages into it; the answer is how many.
 
     Raises:
-        OSError: it cannot be written.
+        OSError, Error: it cannot be written.
     """
-    for name in ("tmp", "new", "cur"):
-        (maildir / name).mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_maildir(os.path.abspath(maildir))
     for number, (subject, text) in enumerate(_MESSAGES, 1):
         message = EmailMessage(policy=SMTPUTF8.clone(linesep="\n", cte_type="8bit"))
         message["From"] = "poplin <postmaster@localhost>"
