@@ -21,7 +21,8 @@ from poplin.authentication.base import Authenticator
 from poplin.errors import Error
 from poplin.limits import Limits
 from poplin.maildrops.base import Opener
-from poplin.plugins.base import Pipeline, Plugin
+from poplin.plugins.base import Plugin
+from poplin.plugins.pipeline import Pipeline
 from poplin.server.addresses import bind_all, written
 from poplin.server.admission import Admission
 from poplin.server.driver import Driver

@@ -12,7 +12,7 @@ from poplin.authentication.mechanisms import MECHANISMS
 from poplin.identity import ClientFacts
 from poplin.limits import Limits
 from poplin.maildrops.base import LockPolicy, Opener
-from poplin.plugins.base import Pipeline
+from poplin.plugins.pipeline import Pipeline
 
 __all__ = ["Cleartext", "Policy", "Service"]
 

@@ -81,7 +81,7 @@ class Session:
 
     async def greet(self) -> Reply:
         """The greeting, and with it the AUTHORIZATION state."""
-        if self.service.pipeline:
+        if self.service.pipeline.active:
             await self.service.pipeline.connect(self.client)
         return self.begin()
 
@@ -104,7 +104,7 @@ class Session:
     async def handle(self, command: Command) -> Reply:
         """Carry out one command. Never raises for what a client, a maildrop or an authenticator did."""
         pipeline = self.service.pipeline
-        if not pipeline:
+        if not pipeline.active:
             return await self._carry_out(command)
         found = await pipeline.command(self.client, command)
         reply = await self._carry_out(found) if isinstance(found, Command) else found
@@ -233,7 +233,7 @@ class Session:
             await self._mark_read(stage)
             await self._leave(stage, ending)
         self.state = State.DISCONNECT
-        if self.service.pipeline:
+        if self.service.pipeline.active:
             await self.service.pipeline.disconnect(self.client, ending)
 
     async def _mark_read(self, transaction: Transaction) -> None:
