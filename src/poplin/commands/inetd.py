@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import click
 
 from poplin.commands.base import Command, config_option, output
-from poplin.commands.configured import reported, source
 from poplin.commands.failures import Failure
-from poplin.daemon import assembly, load, logs
-from poplin.daemon import inetd as single
-from poplin.server.hub import TlsMode
 
 __all__ = ["inetd"]
 
@@ -25,12 +23,16 @@ __all__ = ["inetd"]
     type=click.Choice(["none", "starttls", "implicit"]),
     help="As for a listener. [default: starttls if there is a certificate]",
 )
-def inetd(config: str | None, tls: TlsMode | None) -> None:
+def inetd(config: str | None, tls: Literal["none", "starttls", "implicit"] | None) -> None:
     """Serve one session on standard input and output."""
+    from poplin.commands.configured import reported, source
+    from poplin.daemon import assembly, load, logs
+    from poplin.daemon import inetd as single
+
     shared = output()
     with reported():
         configuration = load.load(source(config))
-        mode: TlsMode = tls or ("starttls" if configuration.tls else "none")
+        mode = tls or ("starttls" if configuration.tls else "none")
         if mode != "none" and not configuration.tls:
             raise Failure(
                 "configuration-invalid", f"--tls {mode} needs a certificate", "set tls.certificate and tls.key"

@@ -6,10 +6,8 @@ from pathlib import Path
 
 import click
 
-from poplin.commands import starting
 from poplin.commands.base import Command, config_option, json_option, output
 from poplin.commands.failures import Failure
-from poplin.daemon import load
 
 __all__ = ["init"]
 
@@ -20,12 +18,15 @@ __all__ = ["init"]
     examples=("poplin init --if-missing", "poplin init --no-account --config new.toml"),
 )
 @config_option
-@click.option("--account", metavar="NAME", default=starting.ACCOUNT, help="The account to make. [default: demo]")
+@click.option("--account", metavar="NAME", default="demo", help="The account to make. [default: demo]")
 @click.option("--no-account", is_flag=True, help="Make no account.")
 @click.option("--if-missing", is_flag=True, help="Do nothing if there is a configuration already.")
 @json_option
 def init(config: str | None, account: str, no_account: bool, if_missing: bool) -> None:
     """Write a first configuration."""
+    from poplin.commands import starting
+    from poplin.daemon import load
+
     shared = output()
     path = Path(load.places(config)[0])
     if path.exists():

@@ -7,20 +7,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import resource
 import signal
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from poplin.daemon.files import write_whole
 from poplin.server.hub import Totals
 from poplin.server.server import Progress, Server, first_of, runner
 
-__all__ = ["Reporter", "Run", "raise_descriptor_limit", "write_whole"]
+__all__ = ["Reporter", "Run", "raise_descriptor_limit"]
 
 _SPARE = 64
 """Descriptors beside those of connections: listeners, logs, messages on their way."""
@@ -94,24 +93,6 @@ class Run:
         finally:
             with contextlib.suppress(OSError):
                 path.unlink()
-
-
-def write_whole(path: Path, octets: bytes, mode: int = 0o644) -> None:
-    """Put a file of these octets at `path`; a reader sees the old one or the new one, never a part.
-
-    Raises:
-        OSError: it cannot be written; the old one is untouched.
-    """
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with open(descriptor, "wb") as file:
-            file.write(octets)
-            os.fchmod(descriptor, mode)
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise
 
 
 def raise_descriptor_limit(connections: int) -> str | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from poplin.authentication import schemes
 from poplin.authentication.password_editing import PasswordFileEditor
 from poplin.daemon import passwords, selfmade, template, welcome
-from poplin.daemon.run import write_whole
+from poplin.daemon.files import write_whole
 
 __all__ = ["Start", "start"]
 
