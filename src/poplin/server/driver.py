@@ -59,6 +59,7 @@ class Driver(asyncio.Protocol):
         "_listener",
         "_lost",
         "_paused",
+        "_pushed",
         "_reading_paused",
         "_started",
         "_stopping",
@@ -83,6 +84,7 @@ class Driver(asyncio.Protocol):
         self._address = ""
         self._busy = self._closing = self._eof = self._finished = self._lost = False
         self._paused = self._reading_paused = self._stopping = False
+        self._pushed: tuple[bytes, ...] = ()
         self._stuck = -1
         self._started = 0.0
         self.deadline = 0.0
@@ -337,6 +339,9 @@ class Driver(asyncio.Protocol):
 
     def _flush(self) -> None:
         data = self._connection.data_to_send()
+        if self._pushed and not self._busy:
+            data += b"".join(self._pushed)
+            self._pushed = ()
         if data and self._transport is not None and not self._lost:
             if self._tls is not None:
                 data = self._tls.encrypt(data)
@@ -442,6 +447,14 @@ class Driver(asyncio.Protocol):
     def kick(self) -> None:
         """End this session for the administrator: marks are dropped, an UPDATE under way is finished."""
         self._spoken_end("kicked", Ending.KICKED)
+
+    def push(self, text: str) -> None:
+        """Send a line that answers nothing, behind the reply under way (`Policy.push`)."""
+        if not self._closing and self._transport is not None:
+            line = " ".join(text.splitlines()).encode("utf-8", "replace") + b"\r\n"
+            self._pushed += (line,)
+            if not self._busy:
+                self._flush()
 
     def abort(self) -> None:
         """End it now, without a word; an UPDATE under way is still finished."""

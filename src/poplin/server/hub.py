@@ -6,6 +6,7 @@ No listener and no socket in this file (`server` has them); no protocol either.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import logging
 import secrets
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 from poplin.identity import CURRENT
 from poplin.maildrops.base import Ending
+from poplin.plugins.events import Event
 from poplin.server.admission import Admission
 from poplin.session.service import Service
 from poplin.session.session import Session
@@ -87,6 +89,7 @@ class Hub:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._prefix = "".join(secrets.choice(_LETTERS) for _ in range(4))
         self._numbers = itertools.count(1)
+        service.pipeline.announce = self.announce
         self._watch: asyncio.TimerHandle | None = None
         self._emptied: asyncio.Future[None] | None = None
         limits = service.limits
@@ -107,6 +110,18 @@ class Hub:
     def later(self, seconds: float, call: Callable[[A], None], argument: A) -> None:
         """Call back after so many seconds."""
         self.loop.call_later(seconds, call, argument)
+
+    def announce(self, event: Event) -> None:
+        """Tell plugins and handlers of an event, from any thread, as soon as the loop comes to it."""
+        with contextlib.suppress(RuntimeError):  # the loop is gone, and with it everybody who could listen
+            self.loop.call_soon_threadsafe(lambda: self.spawn(self.service.pipeline.event(event)))
+
+    def driver_of(self, session_id: str) -> Driver | None:
+        """The connection of that session."""
+        for driver in self.drivers:
+            if driver.session is not None and driver.session.client.session_id == session_id:
+                return driver
+        return None
 
     def enter(self, driver: Driver, address: str) -> bool:
         """A connection was accepted; False: there are too many."""

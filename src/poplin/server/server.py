@@ -15,15 +15,17 @@ import sys
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import BinaryIO, Protocol, Self
+from typing import BinaryIO, Protocol, Self, TypeVar
 
 from poplin.authentication.base import Authenticator
 from poplin.errors import Error
+from poplin.identity import ClientFacts
 from poplin.limits import Limits
 from poplin.maildrops.base import Opener
 from poplin.plugins.base import Plugin
-from poplin.plugins.pipeline import Pipeline
-from poplin.server.addresses import bind_all, written
+from poplin.plugins.events import Event, ListenerFailed
+from poplin.plugins.pipeline import EventHandler, Pipeline
+from poplin.server.addresses import ListenErrors, bind_all, written
 from poplin.server.admission import Admission
 from poplin.server.driver import Driver
 from poplin.server.hub import Hub, Listener, Totals
@@ -31,6 +33,8 @@ from poplin.server.pair import PairTransport
 from poplin.session.service import Policy, Service
 
 __all__ = ["Progress", "Server", "ServiceObject"]
+
+E = TypeVar("E", bound=Event)
 
 logger = logging.getLogger("poplin.server")
 
@@ -157,6 +161,63 @@ class Server:
         """What it serves, and by which rules."""
         return self._service
 
+    @property
+    def pipeline(self) -> Pipeline:
+        """The plugins, in an order that may be changed while sessions run."""
+        return self._service.pipeline
+
+    @property
+    def clients(self) -> list[ClientFacts]:
+        """Who is connected now."""
+        drivers = self._hub.drivers if self._hub is not None else ()
+        return [driver.session.client for driver in drivers if driver.session is not None]
+
+    def register(self, handler: EventHandler[E], *kinds: type[E]) -> None:
+        """Have `handler`, plain or ``async``, called with every event of these kinds (`poplin.plugins.events`), with
+        none of all. One that raises is logged and skipped."""
+        self.pipeline.register(handler, *kinds)
+
+    def unregister(self, handler: EventHandler[E], *kinds: type[E]) -> None:
+        """No more of these kinds for `handler`; with none, no more at all."""
+        self.pipeline.unregister(handler, *kinds)
+
+    def send_event(self, event: Event) -> None:
+        """Tell plugins and handlers of an event, of a kind of your own perhaps; from any thread.
+
+        Raises:
+            RuntimeError: the server does not run.
+        """
+        self._running().announce(event)
+
+    def push(self, session_id: str, text: str) -> bool:
+        """Send a client a line that answers nothing; False: there is no such session. Call it in the server's loop.
+
+        RFC 1939 knows no such line, and an ordinary client takes it for the answer to its next command:
+        `Policy.push` has to allow it.
+
+        Raises:
+            RuntimeError: the policy does not allow it, or the server does not run.
+        """
+        if not self._service.policy.push:
+            raise RuntimeError("text outside a reply breaks ordinary clients; Policy(push=True) allows it")
+        driver = self._running().driver_of(session_id)
+        if driver is not None:
+            driver.push(text)
+        return driver is not None
+
+    def kick(self, session_id: str) -> bool:
+        """End a session: its marks are dropped, an UPDATE under way is finished. False: there is no such session.
+        Call it in the server's loop."""
+        driver = self._running().driver_of(session_id)
+        if driver is not None:
+            driver.kick()
+        return driver is not None
+
+    def _running(self) -> Hub:
+        if self._hub is None:
+            raise RuntimeError("the server does not run")
+        return self._hub
+
     async def start(self) -> None:
         """Bind every listener, then serve: when it returns, clients are answered.
 
@@ -167,7 +228,12 @@ class Server:
         if self._state != "new":
             raise RuntimeError(f"this server is {self._state}; make a new one to start again")
         loop = asyncio.get_running_loop()
-        bound = self._bind()
+        try:
+            bound = self._bind()
+        except ListenErrors as failed:
+            for error in failed.errors:
+                await self.pipeline.event(ListenerFailed(error.address, error.reason))
+            raise
         self._hub = self._open_hub()
         self._addresses = tuple(written(socket_) for _, socket_ in bound)
         for listener, socket_ in bound:

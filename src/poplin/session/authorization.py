@@ -148,7 +148,7 @@ class Authorization(Stage):
         try:
             identity = await settle(context.service.authenticator.authenticate(credentials, context.client))
         except (AuthenticationFailed, Refused) as error:
-            return context.login_failed(credentials, error)
+            return await context.login_failed(credentials, error)
         if not isinstance(identity, Identity):
             raise TypeError(f"the authenticator returned {type(identity).__name__}, expected an Identity")
         return await context.enter_transaction(identity, credentials.mechanism)

@@ -37,7 +37,7 @@ class SessionContext(Protocol):
         """Whether STLS would succeed on this listener."""
         ...
 
-    def login_failed(self, credentials: Credentials, error: SessionError) -> Reply:
+    async def login_failed(self, credentials: Credentials, error: SessionError) -> Reply:
         """Count and log a refused login; the reply to it."""
         ...
 

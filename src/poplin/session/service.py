@@ -29,7 +29,8 @@ class Policy:
     where USER/PASS, PLAIN and LOGIN work without TLS. `mechanisms` narrows what the user base can serve (USER and
     APOP are names too); ``None`` offers all of it. `failure_delay` is how many seconds the answer to a refused
     login waits, doubled with each further one of the connection, at most 15. `implementation` is what CAPA tells
-    of us; ``""`` hides it.
+    of us; ``""`` hides it. `push` lets `Server.push` send text outside a reply, which RFC 1939 does not know: only
+    for clients that expect it.
     """
 
     hostname: str = "localhost"
@@ -40,6 +41,7 @@ class Policy:
     lock: LockPolicy = field(default_factory=LockPolicy)
     failure_delay: float = 2
     implementation: str = "poplin"
+    push: bool = False
 
     def __post_init__(self) -> None:
         """Refuse texts that would break a reply.

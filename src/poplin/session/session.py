@@ -15,6 +15,7 @@ from poplin.authentication.base import Credentials
 from poplin.errors import ResponseCode, SessionError
 from poplin.identity import ClientFacts, Identity, settle
 from poplin.maildrops.base import Ending, Maildrop, MarksRead, OpenRequest, Scan
+from poplin.plugins.events import Authenticated, AuthenticationRefused, Removed
 from poplin.protocol.commands import Command, Malformed
 from poplin.protocol.parsing import GRAMMAR
 from poplin.protocol.replies import After, Continuation, Err, MultiLine, Ok, Reply
@@ -158,7 +159,7 @@ class Session:
 
     # What the stages ask for (`context.SessionContext`)
 
-    def login_failed(self, credentials: Credentials, error: SessionError) -> Err:
+    async def login_failed(self, credentials: Credentials, error: SessionError) -> Err:
         """Count and log a refused login; the reply waits longer each time."""
         self._failures += 1
         self.summary.failures = self._failures
@@ -171,6 +172,9 @@ class Session:
             type(error).__name__,
             extra=self.extra,
         )
+        if self.service.pipeline.active:
+            refused = AuthenticationRefused(self.client, credentials.user, credentials.mechanism)
+            await self.service.pipeline.event(refused)
         delay = min(self.service.policy.failure_delay * 2 ** (self._failures - 1), _LONGEST_DELAY)
         if self._failures >= self.service.limits.login_failures:
             return Err(say("too-many-failures"), ResponseCode.AUTH, After.CLOSE, delay=delay)
@@ -179,6 +183,8 @@ class Session:
     async def enter_transaction(self, identity: Identity, mechanism: str) -> Reply:
         """Open and scan the maildrop. What fails after the opening gives it back first."""
         service = self.service
+        if service.pipeline.active:
+            await service.pipeline.event(Authenticated(self.client, identity.user, mechanism))
         service.enter(identity.user)
         try:
             request = OpenRequest(
@@ -216,6 +222,9 @@ class Session:
             await self._mark_read(transaction)
             text = say("goodbye", {"goodbye": self.service.policy.goodbye})
             reply, summary.removed = await commit(transaction, text)
+            if summary.marked and self.service.pipeline.active:
+                removed = Removed(self.client, transaction.user, summary.marked, summary.removed)
+                await self.service.pipeline.event(removed)
         finally:
             self._stage = None
             await self._leave(transaction, Ending.QUIT)

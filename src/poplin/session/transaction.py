@@ -12,6 +12,7 @@ from poplin.abilities import implements
 from poplin.content import Content, Form
 from poplin.identity import settle
 from poplin.maildrops.base import Maildrop, MarksRead, Measures, Previews
+from poplin.plugins.events import Retrieved
 from poplin.protocol.commands import Capa, Dele, List, Noop, Quit, Retr, Rset, Stat, Top, Uidl
 from poplin.protocol.replies import MultiLine, Ok, Reply
 from poplin.protocol.states import State
@@ -94,6 +95,9 @@ class Transaction(Stage):
         if self.retrieved is not None:
             self.retrieved.add(command.number)
         octets = content.octets
+        pipeline = self._context.service.pipeline
+        if pipeline.active:
+            await pipeline.event(Retrieved(self._context.client, self.user, entry.unique_id, octets))
         if octets is None:
             return MultiLine(Ok(say("retr-unmeasured")), content)
         return MultiLine(Ok(f"{octets} octets"), content)
