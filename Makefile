@@ -6,7 +6,6 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 # What pytest is to run: make test TESTS=tests/protocol, or TESTS="-k stls".
 TESTS ?=
-SERVE_INIT ?= init --if-missing --demo
 
 BIN := $(VENV)/bin
 SOURCES := $(shell find src tests -name '*.py' 2>/dev/null)
@@ -18,8 +17,7 @@ help: ## list what can be made
 	@sed -n 's/^\([a-z]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
 
 serve: $(VENV)/.run ## run the server on a demonstration account: POP3 on 127.0.0.1:1110, POP3S on 127.0.0.1:1995
-	@$(BIN)/poplin $(SERVE_INIT)
-	@exec $(BIN)/poplin serve
+	@exec $(BIN)/poplin serve --init
 
 test: $(VENV)/.dev ## run the test suite; POPLIN_REQUIRE=1 fails where a test would be skipped for a missing program
 ifeq ($(strip $(TESTS)),)

@@ -22,6 +22,9 @@ from support.serving import Certificate, Serve, serving
 
 T = TypeVar("T")
 
+# Helpers whose assertions speak as a test's do.
+pytest.register_assert_rewrite("support.daemon", "clients.everyone")
+
 
 def pytest_report_header() -> str:
     wish = os.environ.get("POPLIN_LOOP") or ("uvloop" if importlib.util.find_spec("uvloop") else "asyncio")

@@ -16,7 +16,7 @@ class Neomutt:
     name = "neomutt"
     program = "neomutt"
     tls: tuple[Tls, ...] = ("none", "starttls", "implicit")
-    refusal = r"Login failed"
+    refusal = r"Login failed|authentication failed"
     keeps_order = False
 
     def fetch(self, account: Account, folder: Path, *, delete: bool = False) -> Outcome:

@@ -11,31 +11,17 @@ from pathlib import Path
 import pytest
 
 import poplin
-from clients.contract import Account, Client, Outcome, Tls
-from clients.curl import Curl
+from clients.contract import Account, Client, Tls
+from clients.everyone import CLIENTS, compare
 from clients.fetchmail import Fetchmail
 from clients.getmail import Getmail
 from clients.mpop import Mpop
-from clients.neomutt import Neomutt
-from clients.net_pop3 import NetPop3
 from clients.openssl_client import OpensslClient
-from clients.poplib_client import Poplib
 from poplin.maildrops.memory import MemoryMaildrops
-from support.corpus import on_the_wire
 from support.programs import require
 from support.serving import Certificate, OnePassword, Running, Serve
 
 PASSWORD = "two words"  # a space in it: PASS takes the rest of the line
-CLIENTS: list[Client] = [
-    Curl(),
-    Fetchmail(),
-    Getmail(),
-    Mpop(),
-    Neomutt(),
-    NetPop3(),
-    OpensslClient(),
-    Poplib(),
-]
 WAYS_IN = [pytest.param(client, tls, id=f"{client.name}-{tls}") for client in CLIENTS for tls in client.tls]
 ONE_WAY_IN = [pytest.param(client, client.tls[-1], id=client.name) for client in CLIENTS]
 CLEARTEXT = [pytest.param(client, "none", id=client.name) for client in CLIENTS if "none" in client.tls]
@@ -67,31 +53,6 @@ def post(serve: Serve, certificate: Certificate) -> Post:
     maildrops = MemoryMaildrops()
     policy = poplin.Policy(failure_delay=0)
     return Post(maildrops, serve(maildrops, OnePassword(PASSWORD), policy=policy), certificate)
-
-
-def compare(client: Client, outcome: Outcome, messages: dict[str, bytes]) -> None:
-    """Every message arrived once, and each is what `client` makes of the true octets."""
-    assert outcome.status == 0, outcome.said
-    assert len(outcome.messages) == len(messages), outcome.said
-    expected = client.makes_of([on_the_wire(message) for message in messages.values()])
-    if not client.keeps_order:
-        assert_same_multiset(expected, outcome.messages)
-        return
-    wrong = [
-        name
-        for name, wanted, got in zip(messages, expected, outcome.messages, strict=True)
-        if wanted is not None and wanted != got
-    ]
-    assert not wrong
-
-
-def assert_same_multiset(expected: Sequence[bytes | None], got: Sequence[bytes]) -> None:
-    left = list(got)
-    for message in expected:
-        if message is not None:
-            assert message in left
-            left.remove(message)
-    assert len(left) == sum(message is None for message in expected)
 
 
 @pytest.mark.parametrize(("client", "tls"), WAYS_IN)
@@ -166,3 +127,32 @@ def test_an_empty_maildrop_is_no_error(client: Client, tls: Tls, post: Post, hom
     outcome = client.fetch(post.account(tls), home)
     assert outcome.messages == []
     assert not re.search(client.refusal, outcome.said), outcome.said
+
+
+# Clients that know APOP. curl prefers it unasked wherever the greeting has a timestamp.
+APOP = [
+    pytest.param(client, tls, id=f"{client.name}-{tls}")
+    for client in CLIENTS
+    for tls in ("none", "implicit")
+    if tls in client.tls and not isinstance(client, OpensslClient)
+]
+
+
+@pytest.mark.parametrize(("client", "tls"), APOP)
+def test_apop_lets_in_who_knows_the_secret_and_nobody_else(
+    client: Client, tls: Tls, serve: Serve, certificate: Certificate, home: Path
+) -> None:
+    require(client.program)
+    maildrops = MemoryMaildrops()
+    # APOP alone is offered: a client that fell back to a password would be refused.
+    policy = poplin.Policy(mechanisms=["APOP"], failure_delay=0)
+    post = Post(maildrops, serve(maildrops, OnePassword(PASSWORD, apop=True), policy=policy), certificate)
+    messages = {"one": b"Subject: 1\r\n\r\nbody\r\n"}
+    post.deliver([*messages.values()])
+    account = replace(post.account(tls), apop=True)
+    for name in ("right", "wrong"):
+        (home / name).mkdir()
+    compare(client, client.fetch(account, home / "right"), messages)
+    refused = client.fetch(replace(account, password="wrong"), home / "wrong")
+    assert refused.messages == []
+    assert re.search(client.refusal, refused.said), refused.said
