@@ -114,7 +114,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         if shared.debug:
             raise
-        return _tell(_our_mistake(error), shared, words)
+        return _tell(_our_mistake(error, shared.crash_folder), shared, words)
     return status if isinstance(status, int) else 0
 
 
@@ -132,12 +132,22 @@ def _tell(failure: Failure, shared: Output, words: Sequence[str]) -> int:
     return failure.status
 
 
-def _our_mistake(error: Exception) -> Failure:
+def _our_mistake(error: Exception, folder: str | None) -> Failure:
     """Keep the traceback where it can be found: its reader is a developer, not the user of the command."""
     import tempfile
     import traceback
 
-    with tempfile.NamedTemporaryFile("w", prefix="poplin-crash-", suffix=".txt", delete=False) as kept:
-        traceback.print_exception(error, file=kept)
-    text = f"a mistake of poplin's own ({type(error).__name__})"
-    return Failure("internal", text, f"the full text is in {kept.name}: please report it, after reading it for secrets")
+    text = "".join(traceback.format_exception(error))
+    for place in (folder, None):
+        try:
+            if place:
+                os.makedirs(place, mode=0o700, exist_ok=True)
+            with tempfile.NamedTemporaryFile("w", prefix="crash-", suffix=".txt", dir=place, delete=False) as kept:
+                kept.write(text)
+            break
+        except OSError:
+            continue
+    else:
+        return Failure("internal", f"a mistake of poplin's own ({type(error).__name__})", "see it with: --debug")
+    hint = f"the full text is in {kept.name}: please report it, after reading it for secrets"
+    return Failure("internal", f"a mistake of poplin's own ({type(error).__name__})", hint)

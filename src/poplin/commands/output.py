@@ -27,6 +27,8 @@ class Output:
         self.json = False
         self.color = "auto"
         self.debug = False
+        self.crash_folder: str | None = None
+        """Where the full text of a mistake of our own is kept; the system's folder for temporary files by default."""
 
     def data(self, text: str) -> None:
         """One line of the result, on standard output."""

@@ -99,6 +99,7 @@ def run_server(wishes: Wishes) -> None:
             raise WrongUsage(f"--listen: {complaint}")
     start = _start(wishes.config) if wishes.first else None
     configuration = _configuration(str(start.configuration) if start else wishes.config)
+    shared.crash_folder = str(configuration.state_directory)
     listeners = [_listener(address, configuration) for address in wishes.listen] or list(configuration.listeners)
     if not listeners:
         raise Failure("configuration-invalid", f"{configuration.file}: no [[listener]]; write one, or use --listen")

@@ -47,8 +47,8 @@ def explain(error: ListenError) -> str:
     if number in {errno.EACCES, errno.EPERM} and not address.startswith("unix:"):
         first = first_open_port()
         return (
-            f'{before}: ports below {first} need root here; start as root with server.user = "poplin" (once that is '
-            f"available), or use systemd activation (poplin help ports), or a port from {first} on"
+            f'{before}: ports below {first} need root here; start as root with server.user = "poplin" or use systemd '
+            f"activation (both come later; today: poplin help ports), or take a port from {first} on"
         )
     if number == errno.EADDRNOTAVAIL:
         return f"{before}: this machine does not have that address; see: ip address"
