@@ -201,13 +201,15 @@ def _row(key: Key) -> tuple[str, str, str, str]:
     if not meaning:
         raise ValueError(f"the configuration key {key.path} has no text")
     if key.hint:
-        meaning += f" ({key.hint})"
+        meaning = f"{meaning.removesuffix('.')} ({key.hint})."
     if key.choices:
         built = ", ".join(f"`{choice.form}`" for choice in key.choices if choice.built)
         later = ", ".join(f"`{choice.form}`" for choice in key.choices if not choice.built)
         meaning += f" One of {built}." + (f" *Not available:* {later}." if later else "")
     elif _never(key):
         meaning += " *Not available in this version.*"
+    elif key.unbuilt is not None and key.default is not None:
+        meaning += " *Any other value is not available in this version.*"
     default = "required" if key.required else "none" if key.default is None else f"`{_toml(key.default)}`"
     return f"`{key.name}`", " or ".join(key.kinds), default, meaning
 

@@ -8,6 +8,7 @@ A marker is an HTML comment on the line before a block:
     <!-- sample: is=examples/simple.py -->   the block shows this file of the tree, octet for octet
     <!-- sample: joins=poplin.toml -->   the block is appended to a file written before
     <!-- sample: background -->          the block starts a server that stays until the page ends
+    <!-- sample: background fixed -->    the same, on the usual ports themselves; skipped where one is in use
     <!-- sample: ends -->                the background server is stopped now; the block is its last output
     <!-- sample: exit=1 -->              the block ends with this exit status
     <!-- not run: why -->                the block is shown only, for this reason
@@ -31,7 +32,7 @@ ROOT = DOCS.parent
 _ROOT_PAGES = ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")
 
 _MARKER = re.compile(r"^<!--\s*(sample|not run):\s*(.*?)\s*-->$")
-_SAMPLE_WORDS = frozenset({"file", "is", "joins", "background", "ends", "exit"})
+_SAMPLE_WORDS = frozenset({"file", "is", "joins", "background", "fixed", "ends", "exit"})
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ from pathlib import Path
 from pages import ROOT, Block, Page, all_pages
 
 _SECONDS = 60
+_MOST = 4000  # characters of output that a failure shows
 _PORTS = ("1110", "1995")
 _NOT_EVERYWHERE = ("curl", "openssl", "mpop", "fetchmail")
 _RUNNABLE = ("python", "sh", "toml", "pop3")
@@ -111,25 +112,21 @@ class Runner:
         self._background: Background | None = None
         self._output: tuple[Block, str] | None = None
         self.skipped: list[str] = []
+        self.count = 0
 
-    def run(self) -> int:
+    def run(self) -> None:
         """Run the page.
-
-        Returns:
-            How many blocks ran.
 
         Raises:
             SampleError: the first block that fails.
         """
-        count = 0
         try:
             for block in self._page.blocks:
-                count += self._block(block)
+                self.count += self._block(block)
             self._end()
         finally:
             if self._background is not None:
                 self._background.kill()
-        return count
 
     def _block(self, block: Block) -> int:
         if block.reason:
@@ -143,10 +140,7 @@ class Runner:
             )
         missing = [name for name in _NOT_EVERYWHERE if _calls(block, name) and shutil.which(name) is None]
         if missing:
-            if os.environ.get("POPLIN_REQUIRE"):
-                raise SampleError(block, f"needs {', '.join(missing)}")
-            self.skipped.append(f"{block.where}: needs {', '.join(missing)}")
-            self._output = None
+            self._skip(block, f"needs {', '.join(missing)}")
             return 0
         runners = {"python": self._python, "sh": self._sh, "toml": self._toml, "pop3": self._pop3}
         self._output = None
@@ -165,6 +159,23 @@ class Runner:
         else:
             self._run(block, [sys.executable, name])
 
+    def _are_free(self, block: Block) -> bool:
+        """Whether the usual ports themselves can be used, for a program that takes no others."""
+        self._ports = {port: port for port in _PORTS}
+        try:
+            for port in _PORTS:
+                socket.create_server(("127.0.0.1", int(port))).close()
+        except OSError:
+            self._skip(block, f"port {port} is in use")
+            return False
+        return True
+
+    def _skip(self, block: Block, reason: str) -> None:
+        if os.environ.get("POPLIN_REQUIRE"):
+            raise SampleError(block, reason)
+        self.skipped.append(f"{block.where}: {reason}")
+        self._output = None
+
     def _must_be_used(self, block: Block, name: str) -> None:
         later = self._page.blocks[self._page.blocks.index(block) + 1 :]
         stem = name.removesuffix(".py")
@@ -172,6 +183,10 @@ class Runner:
             raise SampleError(block, f"no later block of this page uses {name}: the sample is never run")
 
     def _sh(self, block: Block) -> None:
+        if "fixed" in block.words and not self._are_free(block):
+            return
+        for written in self._folder.glob("*.toml"):  # by `poplin init`, which knows only the usual ports
+            written.write_text(self._ported(written.read_text(encoding="utf-8")), encoding="utf-8")
         text = self._ported(block.text)
         if "background" in block.words:
             self._start(block, ["/bin/sh", "-c", f"exec {text}"])
@@ -195,7 +210,7 @@ class Runner:
             raise SampleError(block, f"not done after {_SECONDS} s") from None
         output = done.stdout.decode(errors="replace")
         if done.returncode != int(block.words.get("exit", "0")):
-            raise SampleError(block, f"exit status {done.returncode}:\n{output}")
+            raise SampleError(block, f"exit status {done.returncode}:\n{output[-_MOST:]}")
         self._output = (block, output)
 
     def _start(self, block: Block, command: Sequence[str]) -> None:
@@ -296,10 +311,10 @@ def check_types(pages: Iterable[Page], folder: Path) -> str:
         return ""
     done = subprocess.run(
         [
-            sys.executable, "-m", "mypy", "--strict", "--config-file=", "--no-error-summary",
+            sys.executable, "-m", "mypy", "--strict", "--config-file=", "--no-error-summary", "--follow-imports=silent",
             f"--cache-dir={ROOT / '.mypy_cache' / 'samples'}", *sorted(blocks),
         ],
-        cwd=folder, env={**os.environ, "MYPYPATH": str(ROOT / "src")}, capture_output=True, text=True, check=False,
+        cwd=folder, env={**os.environ, "MYPYPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT / 'tests'}"}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     if not done.returncode:
         return ""
@@ -325,9 +340,10 @@ def main(arguments: Sequence[str]) -> int:
             folder.mkdir()
             runner = Runner(page, folder, environment)
             try:
-                blocks += runner.run()
+                runner.run()
             except SampleError as error:
                 failures.append(str(error))
+            blocks += runner.count
             for skipped in runner.skipped:
                 print(f"skipped: {skipped}")
     for failure in failures:
@@ -348,7 +364,7 @@ def _environment(root: Path) -> dict[str, str]:
     return kept | {
         "HOME": str(root),
         "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
-        "PYTHONPATH": str(ROOT / "src"),
+        "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT / 'tests'}",
         "PYTHONUNBUFFERED": "1",
         "NO_COLOR": "1",
     }
