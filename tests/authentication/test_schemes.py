@@ -66,6 +66,9 @@ def test_what_dovecot_wrote(written: str) -> None:
     assert schemes.verify(stored, PASSWORD)
     assert not schemes.verify(stored, "Grün: 1 pw")
     assert not schemes.verify(stored, "")
+    # Design: NUL is an octet like any other, and never ends a password early. (HMAC pads its key with it.)
+    assert not schemes.verify(stored, PASSWORD + "\0")
+    assert not schemes.verify(stored, PASSWORD + "\0x")
     assert schemes.known_scheme(written) is not None
     assert PASSWORD not in repr(stored)
     assert written[10:20] not in repr(stored)

@@ -177,7 +177,8 @@ def verify(stored: StoredPassword, password: str) -> bool:
         return scram_records.check_password(record, password)
     if name == "PBKDF2":
         salt, rounds, digest = _parse_pbkdf2(data)
-        return hmac.compare_digest(hashlib.pbkdf2_hmac("sha1", octets, salt, rounds, len(digest)), digest)
+        made = hashlib.pbkdf2_hmac("sha1", octets, salt, rounds, len(digest))
+        return hmac.compare_digest(made, digest) and b"\0" not in octets  # see scram_records.check_password
     return crypt_hashes.check_hash(data.decode("ascii", "replace"), octets, _BY_HANDLER.get(name, ""))
 
 

@@ -76,14 +76,15 @@ def check_password(record: ScramRecord, password: str) -> bool:
     """Whether `password` is the one that `record` was made of, in constant time.
 
     The prepared form is tried first, and the octets as they came after it: other servers make such
-    records without SASLprep.
+    records without SASLprep. A NUL is never right: HMAC fills up its key with NULs, so ``secret`` and
+    ``secret\\0`` would be one password.
     """
     raw = password.encode(errors="surrogateescape")
     try:
         candidates = {saslprep(password).encode(): None, raw: None}
     except ValueError:
         candidates = {raw: None}
-    return any(_matches(record, octets) for octets in candidates)
+    return any(_matches(record, octets) for octets in candidates) and "\0" not in password
 
 
 def _matches(record: ScramRecord, password: bytes) -> bool:
