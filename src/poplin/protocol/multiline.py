@@ -46,13 +46,13 @@ class Encoder:
     of the body (TOP); a message without a blank line is all header.
     """
 
-    __slots__ = ("_body_lines", "_cr", "_form", "_in_header", "_line_empty", "_line_start", "octets")
+    __slots__ = ("_body_lines", "_cr", "_form", "_in_header", "_line_begin", "_line_start", "octets")
 
     def __init__(self, form: Form = Form.ANY, lines: int | None = None) -> None:
         self._form = form
         self._body_lines = lines
         self._in_header = True
-        self._line_empty = True
+        self._line_begin = b""  # of the line that the pieces before left unended: enough to tell whether it is blank
         self._line_start = True
         self._cr = False
         self.octets = 0
@@ -118,15 +118,13 @@ class Encoder:
         while not self.satisfied:
             end = octets.find(b"\n", position)
             if end < 0:
-                rest = octets[position:]
-                if rest.strip(b"\r"):
-                    self._line_empty = False
+                self._line_begin = (self._line_begin + octets[position : position + 2])[:2]
                 return octets
             if not self._in_header:
                 self._body_lines -= 1  # type: ignore[operator]  # _cut runs only where it is a number
-            elif self._line_empty and octets[position:end] in {b"", b"\r"}:
+            elif end - position < 2 and self._line_begin + octets[position:end] in {b"", b"\r"}:
                 self._in_header = False
-            self._line_empty = True
+            self._line_begin = b""
             position = end + 1
         return octets[:position]
 

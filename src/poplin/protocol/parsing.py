@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import binascii
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
 
@@ -135,7 +136,7 @@ def _auth(arguments: bytes) -> Command:
     words = [word for word in words if word]
     if not words:
         return Auth()
-    mechanism = text_of(words[0]).upper()
+    mechanism = text_of(words[0].upper())
     if len(words) == 1:
         return Auth(mechanism)
     if len(words) > 2:
@@ -181,10 +182,12 @@ def parse_command(line: bytes) -> Command:
     keyword, _, arguments = line.partition(b" ")
     read = GRAMMAR.get(keyword) or GRAMMAR.get(keyword.upper())
     if read is not None:
-        return read(arguments)
+        command = read(arguments)
+        return replace(command, argument=text_of(arguments)) if type(command) is Malformed else command
     if not line.strip():
         return Malformed("", "empty-line")
-    return Other(text_of(keyword).upper(), text_of(arguments))
+    # Upper case of octets, not of letters: no other letter's capital may spell a keyword ("\u017ftat").
+    return Other(text_of(keyword.upper()), text_of(arguments))
 
 
 def parse_sasl_response(line: bytes) -> Command:

@@ -8,7 +8,8 @@ The session ends exactly once, by `end`, which frees the maildrop however it cam
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Container
+from dataclasses import replace
 
 from poplin.abilities import implements
 from poplin.authentication.base import Credentials
@@ -16,13 +17,15 @@ from poplin.errors import ResponseCode, SessionError
 from poplin.identity import ClientFacts, Identity, settle
 from poplin.maildrops.base import Ending, Maildrop, MarksRead, OpenRequest, Scan
 from poplin.plugins.events import Authenticated, AuthenticationRefused, Removed
-from poplin.protocol.commands import Command, Malformed
+from poplin.protocol.capabilities import Capability
+from poplin.protocol.commands import Command, Malformed, argument_of
 from poplin.protocol.parsing import GRAMMAR
 from poplin.protocol.replies import After, Continuation, Err, MultiLine, Ok, Reply
 from poplin.protocol.states import State, next_state
 from poplin.protocol.texts import say
 from poplin.session.authorization import Authorization
 from poplin.session.listing import Listing
+from poplin.session.methods import CommandMethods
 from poplin.session.service import Service
 from poplin.session.stage import Stage
 from poplin.session.summary import Summary
@@ -34,6 +37,9 @@ __all__ = ["Session"]
 logger = logging.getLogger("poplin.session")
 
 _LONGEST_DELAY = 15.0  # seconds; Dovecot's cap too
+
+
+_NOWHERE = Stage()  # no command is known there
 
 
 def _nobody(reason: str) -> None:
@@ -53,6 +59,7 @@ class Session:
         "_failures",
         "_stage",
         "client",
+        "methods",
         "on_lost",
         "service",
         "starttls",
@@ -67,7 +74,8 @@ class Session:
         self.state = State.CONNECT
         self.summary = Summary()
         self.on_lost: Callable[[str], None] = _nobody
-        self._stage: Stage | None = None
+        self._stage: Stage = _NOWHERE
+        self.methods: CommandMethods | None = service.methods(self) if service.methods is not None else None
         self._bad = 0
         self._failures = 0
         self._ended = False
@@ -80,27 +88,37 @@ class Session:
         """How many messages are marked for removal now."""
         return self._stage.listing.marked if isinstance(self._stage, Transaction) else 0
 
-    async def greet(self) -> Reply:
-        """The greeting, and with it the AUTHORIZATION state."""
+    async def greet(self) -> Reply | None:
+        """The greeting, and with it the AUTHORIZATION state; ``None`` sends none."""
         if self.service.pipeline.active:
             await self.service.pipeline.connect(self.client)
-        return self.begin()
+        greeting = self._begin()
+        if self.methods is None:
+            return greeting
+        refusal = await self._guarded("greeting", self._connect_methods())
+        if isinstance(refusal, Err):
+            return replace(refusal, after=After.CLOSE)
+        text = self.methods.greet(greeting.text)
+        return None if text is None else Ok(text)
 
-    def begin(self) -> Ok:
-        """Enter AUTHORIZATION afresh: the greeting (not sent again after STLS)."""
+    async def _connect_methods(self) -> Reply:
+        status = await settle(self.methods.connect()) if self.methods is not None else None
+        return Ok() if status is None else status
+
+    def _begin(self) -> Ok:
+        """Enter AUTHORIZATION; the greeting that says so."""
         policy = self.service.policy
         timestamp = ""
         if "APOP" in self.service.mechanisms():
             timestamp = self.service.timestamp(policy.hostname)
-        self.state = State.AUTHORIZATION
+        self.state = next_state(State.CONNECT, "greeting", positive=True)
         self._stage = Authorization(self, timestamp)
         return Ok(f"{policy.greeting} {timestamp}" if timestamp else policy.greeting)
 
     def tls_started(self, client: ClientFacts) -> None:
         """TLS is up (`client` tells how): everything said in clear is forgotten (RFC 2595 section 4)."""
-        timestamp = self._stage.timestamp if isinstance(self._stage, Authorization) else ""
         self.client = client
-        self._stage = Authorization(self, timestamp)
+        self._stage = Authorization(self, self.timestamp)
 
     async def handle(self, command: Command) -> Reply:
         """Carry out one command. Never raises for what a client, a maildrop or an authenticator did."""
@@ -113,29 +131,61 @@ class Session:
 
     async def _carry_out(self, command: Command) -> Reply:
         stage = self._stage
-        handler = stage.table.get(command.verb) if stage is not None else None
-        if handler is None or stage is None or type(command) is Malformed:
-            reply: Reply = self._reject(command)
-        else:
-            try:
-                answer = handler(stage, command)
-                reply = answer if isinstance(answer, Ok | MultiLine | Err | Continuation) else await answer
-            except SessionError as error:
-                reply = Err(_told(error), error.code)
-                logger.debug("%s: %s: %r", self.client.session_id, command.verb, error)
-            except Exception:
-                # Ours or a callback's fault: the log has the traceback, the client a code (never the text).
-                logger.exception("%s: %s failed", self.client.session_id, command.verb, extra=self.extra)
-                reply = Err(say("temporary-failure"), ResponseCode.SYS_TEMP)
+        carried_out = self.by_stage(command) if self.methods is None else self._by_method(self.methods, command)
+        reply = await self._guarded(command.verb, carried_out)
         if isinstance(reply, Err):
             return self._count_bad(reply)
         self._bad = 0
-        if self._stage is stage:  # a login or QUIT has moved it already
+        if self._stage is stage:  # else a login or QUIT has moved it already
             self.state = next_state(self.state, command.verb, positive=True)
         return reply
 
+    async def _guarded(self, verb: str, answering: Awaitable[Reply]) -> Reply:
+        """The reply, or what an exception comes to."""
+        try:
+            return await answering
+        except SessionError as error:
+            logger.debug("%s: %s: %r", self.client.session_id, verb, error)
+            return Err(_told(error), error.code)
+        except Exception as error:
+            # Ours or a callback's fault: the log has the traceback, the client a code, and the text only if the
+            # operator wants it so.
+            logger.exception("%s: %s failed", self.client.session_id, verb, extra=self.extra)
+            shown = self.service.policy.show_errors
+            return Err(one_line(str(error)) if shown else say("temporary-failure"), ResponseCode.SYS_TEMP)
+
+    async def by_stage(self, command: Command) -> Reply:
+        """Carry out a command as its state's table says.
+
+        Raises:
+            SessionError: an error that knows its reply.
+        """
+        stage = self._stage
+        handler = stage.table.get(command.verb)
+        if handler is None or type(command) is Malformed:
+            return self._reject(command)
+        answer = handler(stage, command)
+        return answer if isinstance(answer, Ok | MultiLine | Err | Continuation) else await answer
+
+    async def _by_method(self, methods: CommandMethods, command: Command) -> Reply:
+        """Carry out a command by the method that a class has for it."""
+        stage, verb = self._stage, command.verb
+        if not verb or verb.startswith("*"):  # a line that is no command, or one of a SASL exchange
+            return await self.by_stage(command)
+        method = methods.method_for(self.state, verb)
+        if method is None:
+            return self._reject(command)
+        reply = await settle(method(argument_of(command)))
+        if not isinstance(reply, Ok | Err | MultiLine | Continuation):
+            raise TypeError(f"do_{verb} returned {type(reply).__name__}; return self.ok(), self.err() or self.data()")
+        positive = not isinstance(reply, Err)
+        if self._stage is stage and next_state(self.state, verb, positive=positive) is not self.state:
+            self._stage = _NOWHERE  # the class's own login: what is behind it is the class's too
+            self.state = next_state(self.state, verb, positive=positive)
+        return reply
+
     def _reject(self, command: Command) -> Err:
-        table = self._stage.table if self._stage is not None else {}
+        table = self._stage.table
         if isinstance(command, Malformed) and (command.verb in table or not command.verb):
             return Err(say(command.text_id), bad=True)
         if command.verb.encode(errors="replace") not in GRAMMAR or command.verb in {"UTF8", "LANG"}:
@@ -151,6 +201,25 @@ class Session:
             return reply
         logger.info("%s: too many bad commands", self.client.session_id, extra=self.extra)
         return Err(say("too-many-bad-commands"), after=After.CLOSE)
+
+    @property
+    def timestamp(self) -> str:
+        """The APOP timestamp of the greeting; ``""`` if it has none, or after login."""
+        return self._stage.timestamp if isinstance(self._stage, Authorization) else ""
+
+    @property
+    def custom(self) -> tuple[Capability, ...]:
+        """The capabilities that a class of command methods adds."""
+        return self.methods.capabilities(self.state) if self.methods is not None else ()
+
+    @property
+    def known(self) -> Container[str]:
+        """The verbs that the present stage carries out."""
+        return self._stage.table
+
+    def serves(self, verb: str) -> bool:
+        """Whether an optional command works in TRANSACTION: CAPA may name it."""
+        return self.methods is None or self.methods.method_for(State.TRANSACTION, verb) is not None
 
     @property
     def extra(self) -> dict[str, object]:
@@ -212,23 +281,35 @@ class Session:
 
     async def enter_update(self) -> Reply:
         """UPDATE: remove, close, say goodbye (RFC 1939 section 6). The driver lets nothing interrupt it."""
-        transaction = self._stage
-        if not isinstance(transaction, Transaction):
-            raise TypeError("UPDATE follows TRANSACTION")
         self.state = State.UPDATE
-        summary = self.summary
-        summary.marked = transaction.listing.marked
+        stage = self._stage
+        goodbye = say("goodbye", {"goodbye": self.service.policy.goodbye})
+        reply: Reply = Ok(goodbye, after=After.CLOSE)
         try:
-            await self._mark_read(transaction)
-            text = say("goodbye", {"goodbye": self.service.policy.goodbye})
-            reply, summary.removed = await commit(transaction, text)
-            if summary.marked and self.service.pipeline.active:
-                removed = Removed(self.client, transaction.user, summary.marked, summary.removed)
-                await self.service.pipeline.event(removed)
+            if self.methods is not None:
+                reply = await self._guarded("commit", self._commit_methods(self.methods, reply))
+            if isinstance(stage, Transaction):
+                self.summary.marked = stage.listing.marked
+                await self._mark_read(stage)
+                if isinstance(reply, Ok):
+                    reply = await self._remove(stage, goodbye)
         finally:
-            self._stage = None
-            await self._leave(transaction, Ending.QUIT)
+            self._stage = _NOWHERE
+            if isinstance(stage, Transaction):
+                await self._leave(stage, Ending.QUIT)
         self.state = next_state(self.state, "commit", positive=isinstance(reply, Ok))
+        return replace(reply, after=After.CLOSE) if isinstance(reply, Err) else reply
+
+    async def _commit_methods(self, methods: CommandMethods, goodbye: Reply) -> Reply:
+        await settle(methods.commit())
+        return goodbye
+
+    async def _remove(self, transaction: Transaction, goodbye: str) -> Reply:
+        summary = self.summary
+        reply, summary.removed = await commit(transaction, goodbye)
+        if summary.marked and self.service.pipeline.active:
+            removed = Removed(self.client, transaction.user, summary.marked, summary.removed)
+            await self.service.pipeline.event(removed)
         return reply
 
     async def end(self, ending: Ending) -> None:
@@ -236,12 +317,17 @@ class Session:
         if self._ended:
             return
         self._ended = True
-        stage, self._stage = self._stage, None
+        stage, self._stage = self._stage, _NOWHERE
         if isinstance(stage, Transaction):
             self.summary.marked = stage.listing.marked
             await self._mark_read(stage)
             await self._leave(stage, ending)
         self.state = State.DISCONNECT
+        if self.methods is not None:
+            try:
+                await settle(self.methods.disconnect(ending))
+            except Exception:
+                logger.exception("%s: disconnect() failed", self.client.session_id, extra=self.extra)
         if self.service.pipeline.active:
             await self.service.pipeline.disconnect(self.client, ending)
 
@@ -290,6 +376,11 @@ class Session:
         elif command.verb == "TOP":
             self.summary.tops += 1
             self.summary.tops_octets += octets
+
+
+def one_line(text: str) -> str:
+    """`text` without line ends or control characters, fit for a reply."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
 def _told(error: SessionError) -> str:
