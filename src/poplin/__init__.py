@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from poplin.authentication.base import Credentials as Credentials
     from poplin.callbacks import Callbacks as Callbacks
     from poplin.calling import blocking as blocking
+    from poplin.command_server import CommandServer as CommandServer
     from poplin.content import Content as Content
     from poplin.content import Form as Form
     from poplin.errors import AuthenticationFailed as AuthenticationFailed
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from poplin.plugins.base import Deliver as Deliver
     from poplin.plugins.base import Plugin as Plugin
     from poplin.plugins.base import Swallow as Swallow
+    from poplin.plugins.events import Event as Event
+    from poplin.protocol.states import State as State
     from poplin.server.background import BackgroundServer as BackgroundServer
     from poplin.server.hub import Listener as Listener
     from poplin.server.server import Server as Server
@@ -50,6 +53,7 @@ _HOMES = {
     "BackgroundServer": "poplin.server.background",
     "Callbacks": "poplin.callbacks",
     "ClientFacts": "poplin.identity",
+    "CommandServer": "poplin.command_server",
     "ConfigurationError": "poplin.errors",
     "Content": "poplin.content",
     "Continue": "poplin.plugins.base",
@@ -58,6 +62,7 @@ _HOMES = {
     "Ending": "poplin.maildrops.base",
     "Entry": "poplin.maildrops.base",
     "Error": "poplin.errors",
+    "Event": "poplin.plugins.events",
     "Form": "poplin.content",
     "Identity": "poplin.identity",
     "InUse": "poplin.errors",
@@ -74,6 +79,7 @@ _HOMES = {
     "Removal": "poplin.maildrops.base",
     "Scan": "poplin.maildrops.base",
     "Server": "poplin.server.server",
+    "State": "poplin.protocol.states",
     "Swallow": "poplin.plugins.base",
     "TemporaryFailure": "poplin.errors",
     "blocking": "poplin.calling",

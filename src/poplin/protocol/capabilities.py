@@ -33,6 +33,8 @@ class Facts:
     user: bool
     sasl: Collection[str]
     starttls: bool
+    top: bool = True
+    uidl: bool = True
     implementation: str = ""
     custom: tuple[Capability, ...] = ()
 
@@ -40,7 +42,7 @@ class Facts:
 def capabilities(facts: Facts) -> list[Capability]:
     """The list in the order it is sent. TOP and UIDL stand in it before and after login: some clients decide
     before they log in (RFC 2449 section 5 allows both states)."""
-    found = [Capability("TOP"), Capability("UIDL")]
+    found = [Capability(tag) for tag, works in (("TOP", facts.top), ("UIDL", facts.uidl)) if works]
     if facts.user:
         found.append(Capability("USER"))
     if facts.sasl:

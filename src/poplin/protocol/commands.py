@@ -6,6 +6,7 @@ a command is 1 or more: `parsing` makes no other.
 
 from __future__ import annotations
 
+import binascii
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -32,6 +33,7 @@ __all__ = [
     "Uidl",
     "User",
     "Utf8",
+    "argument_of",
 ]
 
 
@@ -207,3 +209,17 @@ class Malformed(Command):
 
     verb: str  # type: ignore[misc]  # as in Other
     text_id: str
+    argument: str = field(default="", repr=False)
+
+
+def argument_of(command: Command) -> str:
+    """What follows the keyword on the command line, in its plainest form (``RETR 01`` gives ``1``)."""
+    if isinstance(command, Other | Malformed):
+        return command.argument
+    if isinstance(command, Auth):
+        words = [command.mechanism or ""]
+        if command.initial is not None:
+            words.append(binascii.b2a_base64(command.initial, newline=False).decode() or "=")
+        return " ".join(words)
+    values = [getattr(command, name) for name in command.__dataclass_fields__]
+    return " ".join(str(value) for value in values if value is not None)

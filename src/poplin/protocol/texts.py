@@ -87,6 +87,7 @@ ENGLISH: Final[Mapping[str, str]] = MappingProxyType(
         "temporary-failure": "temporary failure, try again later",
         "permanent-failure": "this cannot be done; ask the administrator",
         "swallowed": "not done",
+        "unimplemented": "command unimplemented",
     }
 )
 

@@ -212,7 +212,7 @@ class Driver(asyncio.Protocol):
             self._carry_out(command, session.handle(command))
             self._run()
 
-    def _carry_out(self, command: Command, coroutine: Coroutine[Any, Any, Reply]) -> None:
+    def _carry_out(self, command: Command, coroutine: Coroutine[Any, Any, Reply | None]) -> None:
         """Step a command's coroutine; if it does not come to its end at once, a task goes on with it."""
         try:
             coroutine.send(None)
@@ -225,7 +225,7 @@ class Driver(asyncio.Protocol):
         self._task.add_done_callback(self._carried_out)
         self._flush()
 
-    def _carried_out(self, task: asyncio.Task[Reply]) -> None:
+    def _carried_out(self, task: asyncio.Task[Reply | None]) -> None:
         self._task = None
         self._busy = False
         if task.cancelled() or self._closing:
@@ -238,8 +238,10 @@ class Driver(asyncio.Protocol):
         self._answer(self._command, task.result())
         self._run()
 
-    def _answer(self, command: Command, reply: Reply) -> None:
+    def _answer(self, command: Command, reply: Reply | None) -> None:
         """Queue a reply, and do what follows it."""
+        if reply is None:  # a greeting that shall not be
+            return
         if isinstance(reply, MultiLine):
             self._answer_body(command, reply)
             return

@@ -13,6 +13,7 @@ import socket
 import ssl
 import sys
 from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from types import TracebackType
 from typing import BinaryIO, Protocol, Self, TypeVar
@@ -30,7 +31,9 @@ from poplin.server.admission import Admission
 from poplin.server.driver import Driver
 from poplin.server.hub import Hub, Listener, Totals
 from poplin.server.pair import PairTransport
+from poplin.session.methods import CommandMethods, NoMaildrops, NoUsers
 from poplin.session.service import Policy, Service
+from poplin.session.session import Session
 
 __all__ = ["Progress", "Server", "ServiceObject"]
 
@@ -41,6 +44,17 @@ logger = logging.getLogger("poplin.server")
 _LOOPBACK = ("127.0.0.1", "::1")
 _PORT_TRIES = 20
 _NO_LISTENER = Listener(address="unix:")  # how a session came in that nobody listened for
+
+
+class CommandFace(CommandMethods, Protocol):
+    """A class of command methods, as `poplin.CommandServer` is: made once for each session."""
+
+    def __init__(self, session: Session, /) -> None: ...
+
+    @classmethod
+    def mechanisms(cls) -> AbstractSet[str]:
+        """The ways to log in that its own methods serve: USER, APOP."""
+        ...
 
 
 class ServiceObject(Opener, Authenticator, Protocol):
@@ -65,7 +79,8 @@ def _timestamp(hostname: str) -> str:
 class Server:
     """Serves maildrops over POP3.
 
-    Give it one object that is both (`poplin.Callbacks`, or your own), or `maildrops` and `authenticator` apart. It
+    Give it one object that is both (`poplin.Callbacks`, or your own), or `maildrops` and `authenticator` apart, or
+    `commands`, a class of command methods (`poplin.CommandServer`), with or without them. It
     listens on `host` and `port` (default: this machine's loopback addresses and port 1110; port 0 takes any free
     one), with STLS on offer if `tls` is given; or on `listeners`, which say all that themselves.
 
@@ -82,6 +97,7 @@ class Server:
         *,
         maildrops: Opener | None = None,
         authenticator: Authenticator | None = None,
+        commands: type[CommandFace] | None = None,
         host: str | None = None,
         port: int | None = None,
         tls: ssl.SSLContext | None = None,
@@ -90,8 +106,11 @@ class Server:
         limits: Limits | None = None,
         policy: Policy | None = None,
     ) -> None:
-        opener = maildrops if maildrops is not None else service
-        judge = authenticator if authenticator is not None else service
+        opener: Opener | None = maildrops if maildrops is not None else service
+        judge: Authenticator | None = authenticator if authenticator is not None else service
+        if commands is not None:
+            opener = opener or NoMaildrops()
+            judge = judge or NoUsers(commands.mechanisms())
         if opener is None or judge is None:
             raise TypeError("Server needs one object that serves both, or maildrops= and authenticator=")
         if service is not None and maildrops is not None and authenticator is not None:
@@ -108,10 +127,11 @@ class Server:
             authenticator=judge,
             policy=policy or Policy(),
             limits=limits or Limits(),
-            pipeline=Pipeline(plugins),
+            pipeline=Pipeline((*getattr(service, "plugins", ()), *plugins)),
             timestamp=_timestamp,
             enter=self._admission.enter,
             leave=self._admission.leave,
+            methods=commands,
         )
         self._hub: Hub | None = None
         self._servers: list[asyncio.Server] = []

@@ -34,7 +34,10 @@ def capability_list(context: SessionContext) -> MultiLine:
         user="USER" in service.mechanisms() and service.cleartext_allowed(context.client),
         sasl=sasl,
         starttls=context.starttls and context.client.tls is None and context.state is State.AUTHORIZATION,
+        top=context.serves("TOP"),
+        uidl=context.serves("UIDL"),
         implementation=service.policy.implementation,
+        custom=context.custom,
     )
     body = "".join(f"{capability}\r\n" for capability in capabilities(facts)).encode()
     return MultiLine(Ok(say("capa")), Content(body, Form.CRLF | Form.UNDOTTED, len(body)))

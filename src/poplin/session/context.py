@@ -7,6 +7,7 @@ from typing import Protocol
 from poplin.authentication.base import Credentials
 from poplin.errors import SessionError
 from poplin.identity import ClientFacts, Identity
+from poplin.protocol.capabilities import Capability
 from poplin.protocol.replies import Reply
 from poplin.protocol.states import State
 from poplin.session.service import Service
@@ -35,6 +36,15 @@ class SessionContext(Protocol):
     @property
     def starttls(self) -> bool:
         """Whether STLS would succeed on this listener."""
+        ...
+
+    @property
+    def custom(self) -> tuple[Capability, ...]:
+        """Capabilities beside the session's own."""
+        ...
+
+    def serves(self, verb: str) -> bool:
+        """Whether an optional command works."""
         ...
 
     async def login_failed(self, credentials: Credentials, error: SessionError) -> Reply:

@@ -13,6 +13,7 @@ from poplin.identity import ClientFacts
 from poplin.limits import Limits
 from poplin.maildrops.base import LockPolicy, Opener
 from poplin.plugins.pipeline import Pipeline
+from poplin.session.methods import MakeMethods
 
 __all__ = ["Cleartext", "Policy", "Service"]
 
@@ -30,7 +31,7 @@ class Policy:
     APOP are names too); ``None`` offers all of it. `failure_delay` is how many seconds the answer to a refused
     login waits, doubled with each further one of the connection, at most 15. `implementation` is what CAPA tells
     of us; ``""`` hides it. `push` lets `Server.push` send text outside a reply, which RFC 1939 does not know: only
-    for clients that expect it.
+    for clients that expect it. `show_errors` sends the text of an unforeseen exception to the client: for tests.
     """
 
     hostname: str = "localhost"
@@ -42,6 +43,7 @@ class Policy:
     failure_delay: float = 2
     implementation: str = "poplin"
     push: bool = False
+    show_errors: bool = False
 
     def __post_init__(self) -> None:
         """Refuse texts that would break a reply.
@@ -66,7 +68,8 @@ class Service:
     """What a server gives to each of its sessions.
 
     `enter` and `leave` count a user's sessions: `enter` raises what the client shall be told when there are too
-    many. `timestamp` makes an APOP timestamp, unique for ever.
+    many. `timestamp` makes an APOP timestamp, unique for ever. `methods` makes each session's command methods, for
+    a server that has a class of them.
     """
 
     maildrops: Opener
@@ -77,6 +80,7 @@ class Service:
     timestamp: Callable[[str], str]
     enter: Callable[[str], None]
     leave: Callable[[str], None]
+    methods: MakeMethods | None = None
 
     def mechanisms(self) -> Collection[str]:
         """The mechanisms that the user base serves and the policy allows, USER and APOP among them."""

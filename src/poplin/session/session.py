@@ -24,6 +24,7 @@ from poplin.protocol.replies import After, Continuation, Err, MultiLine, Ok, Rep
 from poplin.protocol.states import State, next_state
 from poplin.protocol.texts import say
 from poplin.session.authorization import Authorization
+from poplin.session.bare import Bare
 from poplin.session.listing import Listing
 from poplin.session.methods import CommandMethods
 from poplin.session.service import Service
@@ -131,28 +132,50 @@ class Session:
 
     async def _carry_out(self, command: Command) -> Reply:
         stage = self._stage
-        carried_out = self.by_stage(command) if self.methods is None else self._by_method(self.methods, command)
-        reply = await self._guarded(command.verb, carried_out)
+        reply: Reply
+        try:
+            if self.methods is not None:
+                reply = await self._by_method(self.methods, command)
+            elif (handler := stage.table.get(command.verb)) is None or type(command) is Malformed:
+                reply = self._reject(command)
+            else:
+                answer = handler(stage, command)
+                reply = answer if isinstance(answer, Ok | MultiLine | Err | Continuation) else await answer
+        except SessionError as error:
+            reply = self._told(command.verb, error)
+        except Exception as error:  # noqa: BLE001 - logged there, with its traceback
+            reply = self._unforeseen(command.verb, error)
         if isinstance(reply, Err):
             return self._count_bad(reply)
         self._bad = 0
-        if self._stage is stage:  # else a login or QUIT has moved it already
+        # A login or QUIT has moved it already; a challenge (``+``) and a list of mechanisms move nothing.
+        if self._stage is stage and isinstance(reply, Ok):
             self.state = next_state(self.state, command.verb, positive=True)
         return reply
+
+    def _told(self, verb: str, error: SessionError) -> Err:
+        """What an error that knows its reply tells the client; one that names no text of ours is a plain refusal."""
+        logger.debug("%s: %s: %r", self.client.session_id, verb, error)
+        try:
+            return Err(say(error.text_id, error.fields), error.code)
+        except KeyError:
+            return Err(say("failed"), error.code)
+
+    def _unforeseen(self, verb: str, error: Exception) -> Err:
+        """Ours or a callback's fault: the log has the traceback, the client a code, and the text only if the operator
+        wants it so."""
+        logger.error("%s: %s failed", self.client.session_id, verb, exc_info=error, extra=self.extra)
+        text = one_line(str(error)) if self.service.policy.show_errors else say("temporary-failure")
+        return Err(text, ResponseCode.SYS_TEMP)
 
     async def _guarded(self, verb: str, answering: Awaitable[Reply]) -> Reply:
         """The reply, or what an exception comes to."""
         try:
             return await answering
         except SessionError as error:
-            logger.debug("%s: %s: %r", self.client.session_id, verb, error)
-            return Err(_told(error), error.code)
-        except Exception as error:
-            # Ours or a callback's fault: the log has the traceback, the client a code, and the text only if the
-            # operator wants it so.
-            logger.exception("%s: %s failed", self.client.session_id, verb, extra=self.extra)
-            shown = self.service.policy.show_errors
-            return Err(one_line(str(error)) if shown else say("temporary-failure"), ResponseCode.SYS_TEMP)
+            return self._told(verb, error)
+        except Exception as error:  # noqa: BLE001 - logged there, with its traceback
+            return self._unforeseen(verb, error)
 
     async def by_stage(self, command: Command) -> Reply:
         """Carry out a command as its state's table says.
@@ -178,9 +201,9 @@ class Session:
         reply = await settle(method(argument_of(command)))
         if not isinstance(reply, Ok | Err | MultiLine | Continuation):
             raise TypeError(f"do_{verb} returned {type(reply).__name__}; return self.ok(), self.err() or self.data()")
-        positive = not isinstance(reply, Err)
+        positive = isinstance(reply, Ok)  # a challenge (``+``) and a list of mechanisms are no login
         if self._stage is stage and next_state(self.state, verb, positive=positive) is not self.state:
-            self._stage = _NOWHERE  # the class's own login: what is behind it is the class's too
+            self._stage = Bare(self)  # the class's own login: what is behind it is the class's too
             self.state = next_state(self.state, verb, positive=positive)
         return reply
 
@@ -381,11 +404,3 @@ class Session:
 def one_line(text: str) -> str:
     """`text` without line ends or control characters, fit for a reply."""
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
-
-
-def _told(error: SessionError) -> str:
-    """The client's text for an error; one that names none of ours is a plain refusal."""
-    try:
-        return say(error.text_id, error.fields)
-    except KeyError:
-        return say("failed")

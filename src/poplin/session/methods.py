@@ -1,0 +1,79 @@
+"""The contract between a session and a class of command methods (`poplin.CommandServer`).
+
+Words only. Where a session has such an object, its methods are asked for every command, and may hand it back to the
+session's own stage; where it has none (the usual case), nothing of this costs anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Set as AbstractSet
+from typing import TYPE_CHECKING, Protocol
+
+from poplin.authentication.base import Credentials
+from poplin.errors import AuthenticationFailed, PermanentFailure
+from poplin.identity import ClientFacts, Identity, MaybeAwaitable
+from poplin.maildrops.base import Ending, Maildrop, OpenRequest
+from poplin.protocol.capabilities import Capability
+from poplin.protocol.replies import Reply, Status
+from poplin.protocol.states import State
+
+if TYPE_CHECKING:
+    from poplin.session.session import Session
+
+__all__ = ["CommandMethods", "MakeMethods", "NoMaildrops", "NoUsers"]
+
+
+class CommandMethods(Protocol):
+    """The methods of one session."""
+
+    def method_for(self, state: State, verb: str, /) -> Callable[[str], MaybeAwaitable[Reply]] | None:
+        """What carries out `verb` in `state`, given the rest of the command line; ``None``: it is not allowed there."""
+        ...
+
+    def capabilities(self, state: State, /) -> tuple[Capability, ...]:
+        """What CAPA says beside the session's own lines."""
+        ...
+
+    def greet(self, text: str, /) -> str | None:
+        """The greeting; ``None`` sends none."""
+        ...
+
+    def connect(self) -> MaybeAwaitable[Status | None]:
+        """The connection begins; a negative status refuses it."""
+        ...
+
+    def commit(self) -> MaybeAwaitable[None]:
+        """UPDATE, before the removal and the goodbye; what it raises is told to the client, and nothing is removed."""
+        ...
+
+    def disconnect(self, ending: Ending, /) -> MaybeAwaitable[None]:
+        """The session is over; called once, on every ending."""
+        ...
+
+
+MakeMethods = Callable[["Session"], CommandMethods]
+"""Makes the methods of a session."""
+
+
+class NoMaildrops:
+    """The maildrops of a server whose methods do everything themselves."""
+
+    def open(self, request: OpenRequest, /) -> Maildrop:
+        """There are none."""
+        raise PermanentFailure("this server has no maildrops")
+
+
+class NoUsers:
+    """The user base of a server whose methods do everything themselves: it offers what they can serve."""
+
+    def __init__(self, mechanisms: AbstractSet[str]) -> None:
+        self._mechanisms = mechanisms
+
+    def mechanisms(self) -> AbstractSet[str]:
+        """What the methods serve."""
+        return self._mechanisms
+
+    def authenticate(self, credentials: Credentials, client: ClientFacts, /) -> Identity:
+        """Nobody is known here."""
+        raise AuthenticationFailed("this server has no user base")
