@@ -7,7 +7,7 @@ a command is 1 or more: `parsing` makes no other.
 from __future__ import annotations
 
 import binascii
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import ClassVar
 
 __all__ = [
@@ -221,5 +221,5 @@ def argument_of(command: Command) -> str:
         if command.initial is not None:
             words.append(binascii.b2a_base64(command.initial, newline=False).decode() or "=")
         return " ".join(words)
-    values = [getattr(command, name) for name in command.__dataclass_fields__]
+    values = [getattr(command, found.name) for found in fields(command)]
     return " ".join(str(value) for value in values if value is not None)
