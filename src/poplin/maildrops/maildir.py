@@ -18,7 +18,6 @@ import logging
 import os
 import stat
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from poplin.content import Content, FileRegion, Form, examine
@@ -42,7 +41,7 @@ from poplin.maildrops.maildir_paths import path_from
 from poplin.maildrops.maildir_scan import File, Survey, Surveys, survey
 
 if TYPE_CHECKING:
-    from concurrent.futures import ThreadPoolExecutor
+    from concurrent.futures import Future, ThreadPoolExecutor
 
 __all__ = ["Maildir", "Maildirs"]
 

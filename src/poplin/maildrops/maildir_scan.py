@@ -63,7 +63,7 @@ class Files(Sequence[File]):
     def __getitem__(self, index: int | slice) -> File | list[File]:
         if isinstance(index, slice):
             return [File(self, position) for position in range(*index.indices(len(self)))]
-        return File(self, index if index >= 0 else index + len(self))
+        return File(self, range(len(self))[index])  # so that a wrong one raises IndexError, which ends a loop
 
     def octets(self, position: int) -> int:
         """The octets of one message as sent, corrections included."""
