@@ -15,7 +15,8 @@ __all__ = ["CertificateFacts", "CertificateProblem", "facts", "server_context"]
 
 _SUBJECT_ALT_NAME = bytes.fromhex("0603551d11")
 _COMMON_NAME = bytes.fromhex("0603550403")
-_DNS, _IP = 0x82, 0x87
+_DNS = 0x82
+_NOT_A_PAIR = {"KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED"}
 _VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 
 
@@ -62,7 +63,7 @@ def server_context(certificate: Path, key: Path, minimum_version: str) -> ssl.SS
     try:
         context.load_cert_chain(certificate, key)
     except ssl.SSLError as error:
-        if error.reason in {"KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH"}:
+        if error.reason in _NOT_A_PAIR:
             raise CertificateProblem("key", f"{key} is not the key of {certificate}") from None
         with contextlib.suppress(ssl.SSLError, ValueError):
             ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(certificate)

@@ -279,5 +279,7 @@ def _meant(name: str, node: Node, path: KeyPath) -> str:
     alias = ALIASES.get(name.lower()) or (elsewhere[0] if len(elsewhere) == 1 else None)
     if alias:
         same_table = alias.rpartition(".")[0].replace("[]", "") == table.replace("[]", "")
-        return f'did you mean "{alias.rpartition(".")[2]}"?' if same_table else f"did you mean {alias}?"
+        return (
+            f'did you mean "{alias.rpartition(".")[2]}"?' if same_table else f"did you mean {alias.replace('[]', '')}?"
+        )
     return f"allowed here: {', '.join(names)}" if 0 < len(names) <= 12 else "see: poplin config explain"

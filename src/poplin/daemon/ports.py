@@ -104,10 +104,11 @@ def _owner(inode: str) -> int:
     for pid in os.listdir(_PROC):
         if not pid.isdigit():
             continue
+        folder = f"{_PROC}/{pid}/fd"
         with contextlib.suppress(OSError):
-            for descriptor in os.scandir(f"{_PROC}/{pid}/fd"):
+            for descriptor in os.listdir(folder):
                 with contextlib.suppress(OSError):
-                    if os.readlink(descriptor.path) == target:
+                    if os.readlink(f"{folder}/{descriptor}") == target:
                         return int(pid)
     return 0
 
