@@ -107,7 +107,9 @@ class SessionWire:
         self._output = b""
         self._exchange = False
         self._closed = False
-        self._spell(step(self.session.greet()))
+        greeting = step(self.session.greet())
+        assert greeting is not None
+        self._spell(greeting)
 
     def send(self, octets: bytes) -> None:
         self._input += octets
@@ -168,7 +170,9 @@ class CoreWire:
         self._piece = piece
         self._output = b""
         self.closed = False
-        self._answer("greeting", step(self.session.greet()))
+        greeting = step(self.session.greet())
+        assert greeting is not None
+        self._answer("greeting", greeting)
 
     def send(self, octets: bytes) -> None:
         size = self._piece or max(len(octets), 1)

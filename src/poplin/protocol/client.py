@@ -127,12 +127,12 @@ class ClientConnection:
     def _next_of_body(self, decoder: Decoder) -> Event | Need:
         if decoder.complete:
             self._decoder = None
-            self._buffer.feed(decoder.trailing)
             return BodyEnd()
         data = self._buffer.take()
         if not data:
             return END_OF_INPUT if self._eof else NEED_DATA
         octets = decoder.feed(data)
+        self._buffer.feed(decoder.trailing)  # at once: what comes next comes behind it
         return Body(octets) if octets else self._next_of_body(decoder)
 
 

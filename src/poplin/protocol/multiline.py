@@ -78,6 +78,8 @@ class Encoder:
                 return b""
         self.octets += len(whole)
         if form & (Form.UNDOTTED | Form.STUFFED):
+            if form & Form.STUFFED:  # every line that begins with a dot has one that is none of the message's
+                self.octets -= whole.count(b"\n.") + (self._line_start and whole.startswith(b"."))
             self._line_start = whole.endswith(b"\n")
             return whole
         stuffed = _stuff(whole)

@@ -100,6 +100,8 @@ Reply: TypeAlias = Ok | Err | Continuation | MultiLine
 
 def _line(status: str, code: str, text: str) -> bytes:
     line = f"{status} [{code}] {text}" if code else f"{status} {text}" if text else status
+    if "\n" in line or "\r" in line:  # a plugin's text, say: a line end in it would begin a second reply
+        line = " ".join(line.split())
     octets = line.encode("utf-8", "replace")
     if len(octets) > _LONGEST:
         octets = octets[:_LONGEST].decode("utf-8", "ignore").encode()
