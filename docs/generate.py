@@ -275,7 +275,7 @@ def python_page() -> str:
     return "\n".join(parts)
 
 
-_ORDER = ("Serving", "Callbacks", "Maildrops", "Authenticators", "Plugins", "Errors")
+_ORDER = ("Serving", "Callbacks", "Command classes", "Plugins", "Maildrops", "Authenticators", "Errors")
 _HOMES = {
     "poplin.server": "Serving",
     "poplin.session": "Serving",
@@ -283,6 +283,8 @@ _HOMES = {
     "poplin.identity": "Callbacks",
     "poplin.callbacks": "Callbacks",
     "poplin.calling": "Callbacks",
+    "poplin.command_server": "Command classes",
+    "poplin.protocol": "Command classes",
     "poplin.maildrops": "Maildrops",
     "poplin.content": "Maildrops",
     "poplin.authentication": "Authenticators",
@@ -292,8 +294,10 @@ _HOMES = {
 
 
 def _home(thing: object) -> str:
-    module = getattr(thing, "__module__", "")
-    return _HOMES[".".join(module.split(".")[:2])]
+    module = ".".join(getattr(thing, "__module__", "").split(".")[:2])
+    if module not in _HOMES:
+        raise ValueError(f"{thing!r}: give the names of {module} a section of the reference, in docs/generate.py")
+    return _HOMES[module]
 
 
 def _docstring(thing: object) -> str:

@@ -16,6 +16,7 @@ A marker is an HTML comment on the line before a block:
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -49,7 +50,7 @@ class Block:
     @property
     def where(self) -> str:
         """``docs/page.md:12``, as editors take it."""
-        return f"{self.page.relative_to(ROOT)}:{self.line}"
+        return f"{os.path.relpath(self.page, ROOT)}:{self.line}"
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ class Page:
         self.text = path.read_text(encoding="utf-8")
 
     def __repr__(self) -> str:
-        return f"<Page {self.path.relative_to(ROOT)}>"
+        return f"<Page {os.path.relpath(self.path, ROOT)}>"
 
     @cached_property
     def tokens(self) -> list[Token]:

@@ -273,7 +273,7 @@ def matches(expected: str, output: str) -> bool:
 
 def sample_name(block: Block) -> str:
     """A name for a block without one, distinct within the documentation."""
-    stem = "_".join(block.page.relative_to(ROOT).with_suffix("").parts)
+    stem = "_".join(block.page.with_suffix("").parts[-2:])
     return re.sub(r"\W", "_", f"sample_{stem}_{block.line}").lower()
 
 
@@ -326,8 +326,7 @@ def check_types(pages: Iterable[Page], folder: Path) -> str:
 
 def main(arguments: Sequence[str]) -> int:
     """Run the pages named, or all."""
-    wanted = {Path(argument).resolve() for argument in arguments}
-    pages = [page for page in all_pages() if not wanted or page.path in wanted]
+    pages = [Page(Path(argument).resolve()) for argument in arguments] or all_pages()
     failures: list[str] = []
     blocks = 0
     with tempfile.TemporaryDirectory(prefix="poplin-samples-") as scratch:
