@@ -15,6 +15,7 @@ from typing import ParamSpec, TypeGuard, TypeVar
 from poplin.identity import MaybeAwaitable
 
 __all__ = [
+    "WrongAnswer",
     "blocking",
     "call",
     "check_callback",
@@ -24,7 +25,6 @@ __all__ = [
     "is_blocking",
     "suggest_keywords",
     "then",
-    "wrong",
 ]
 
 P = ParamSpec("P")
@@ -95,13 +95,16 @@ def describe(function: Callable[..., object]) -> str:
     return getattr(function, "__qualname__", None) or type(function).__qualname__
 
 
-def wrong(value: object, callback: str, expected: str, **about: object) -> str:
-    """The text for an answer that `callback` may not give; `about` is whom and what it was asked for.
+class WrongAnswer(TypeError):
+    """A callback gave what it may not give: a bug of its author, told by name.
 
-    Only the answer's type is told: the answer itself may be a message or a secret.
+    Only the answer's type is told: the answer itself may be a message or a secret. `about` is whom and what
+    the callback was asked for.
     """
-    asked = ", ".join(f"{name} {what!r}" for name, what in about.items())
-    return f"the callback {callback} returned {type(value).__name__} for {asked}; expected {expected}"
+
+    def __init__(self, value: object, callback: str, expected: str, **about: object) -> None:
+        asked = ", ".join(f"{name} {what!r}" for name, what in about.items())
+        super().__init__(f"the callback {callback} returned {type(value).__name__} for {asked}; expected {expected}")
 
 
 def check_callback(name: str, function: Callable[..., object] | None, *parameters: str) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
 from poplin.authentication.base import PASSWORD_MECHANISMS, ApopProof, Credentials
-from poplin.calling import call, check_callback, then, wrong
+from poplin.calling import WrongAnswer, call, check_callback, then
 from poplin.errors import AuthenticationFailed, Refused
 from poplin.identity import ClientFacts, Identity, MaybeAwaitable
 
@@ -50,7 +50,7 @@ class CallbackAuthenticator:
         Raises:
             AuthenticationFailed: the callback refused, or there is none.
             Refused: the client wants to act as somebody else.
-            TypeError: the callback gave something that is no answer.
+            WrongAnswer: the callback gave something that is no answer.
         """
         user, proof = credentials.user, credentials.proof
         if not user or not user.isprintable():
@@ -70,12 +70,12 @@ def _identity(answer: object, credentials: Credentials) -> Identity:
     """What a callback's answer means.
 
     Raises:
-        AuthenticationFailed, Refused, TypeError: as `CallbackAuthenticator.authenticate` says.
+        AuthenticationFailed, Refused, WrongAnswer: as `CallbackAuthenticator.authenticate` says.
     """
     apop = isinstance(credentials.proof, ApopProof)
     if not isinstance(answer, Identity | int | None) and (apop or not isinstance(answer, str)):
         expected = "True, False or an Identity" if apop else "True, False, the user's name or an Identity"
-        raise TypeError(wrong(answer, "apop" if apop else "authenticate", expected, user=credentials.user))
+        raise WrongAnswer(answer, "apop" if apop else "authenticate", expected, user=credentials.user)
     if not answer:
         raise AuthenticationFailed("the callback refused")
     if credentials.authorization not in {"", credentials.user}:

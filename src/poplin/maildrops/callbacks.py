@@ -7,7 +7,7 @@ from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mappin
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from poplin.calling import call, check_callback, describe, in_thread, is_awaitable, is_blocking, then, wrong
+from poplin.calling import WrongAnswer, call, check_callback, describe, in_thread, is_awaitable, is_blocking, then
 from poplin.content import Content
 from poplin.errors import MessageGone, MessageUnreadable, SessionError
 from poplin.identity import MaybeAwaitable, settle
@@ -127,7 +127,7 @@ class _CallbackMaildrop:
         """The scan of what the callback gave.
 
         Raises:
-            TypeError: that is no listing.
+            WrongAnswer: that is no listing.
             ValueError: an id is listed twice.
         """
         # An iterable of characters is not what the author meant.
@@ -153,21 +153,21 @@ class _CallbackMaildrop:
             )
         return Scan(unique_ids, octets if len(octets) == len(natives) else None, natives)
 
-    def _wrong_listing(self, value: object) -> TypeError:
-        return TypeError(wrong(value, f"list ({describe(self._functions.list)})", _LISTED, user=self._user))
+    def _wrong_listing(self, value: object) -> WrongAnswer:
+        return WrongAnswer(value, f"list ({describe(self._functions.list)})", _LISTED, user=self._user)
 
     def _size(self, value: object, callback: str, native: object) -> int:
         if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-            raise TypeError(wrong(value, callback, "octets, 0 or more", user=self._user, message=native))
+            raise WrongAnswer(value, callback, "octets, 0 or more", user=self._user, message=native)
         return value
 
     def retrieve(self, entry: Entry, /) -> MaybeAwaitable[Content]:
         function = self._functions.retrieve
         threaded = is_blocking(function)
 
-        def refuse(value: object) -> TypeError:
+        def refuse(value: object) -> WrongAnswer:
             named = f"retrieve ({describe(function)})"
-            return TypeError(wrong(value, named, _RETRIEVED, user=self._user, message=entry.key))
+            return WrongAnswer(value, named, _RETRIEVED, user=self._user, message=entry.key)
 
         def content(value: object) -> Content:
             return content_of(value, refuse, threaded=threaded)
@@ -194,7 +194,12 @@ class _CallbackMaildrop:
                 content.close()
         except (MessageGone, MessageUnreadable) as failure:
             log.info("message %r of %s cannot be measured: %s", entry.key, self._user, failure)
-            return 0
+        except (SessionError, WrongAnswer):
+            raise
+        except Exception:  # a message on which its author's code stumbles; RETR will say so
+            named = describe(self._functions.retrieve)
+            log.exception("the callback retrieve (%s) failed for message %r of %s", named, entry.key, self._user)
+        return 0
 
     async def remove(self, entries: Sequence[Entry], /) -> Removal:
         delete = self._functions.delete

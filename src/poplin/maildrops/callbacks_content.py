@@ -8,7 +8,7 @@ import sys
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, TypeAlias, cast
 
-from poplin.calling import in_thread
+from poplin.calling import WrongAnswer, in_thread
 from poplin.content import Content, FileRegion, examine
 from poplin.errors import MessageGone, MessageUnreadable
 
@@ -24,8 +24,8 @@ Retrieved: TypeAlias = (
 """A whole message: octets, text (sent as UTF-8), an `EmailMessage`, the path of its file (no ``str``, which
 is text), or pieces of it, which need not be lines. Line ends may be LF or CRLF. ``None``: it is gone."""
 
-Refusal: TypeAlias = Callable[[object], TypeError]
-"""Makes the `TypeError` that names the callback and the message."""
+Refusal: TypeAlias = Callable[[object], WrongAnswer]
+"""Makes the error that names the callback and the message."""
 
 _SMALL = 262_144
 
@@ -36,7 +36,7 @@ def content_of(value: object, refuse: Refusal, *, threaded: bool) -> Content:
     Raises:
         MessageGone: there is none, or its file is not there.
         MessageUnreadable: its file cannot be read.
-        TypeError: made by `refuse`.
+        WrongAnswer: made by `refuse`.
     """
     if value is None:
         raise MessageGone("the callback gave None")
