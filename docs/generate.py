@@ -7,8 +7,10 @@ if one is stale). A table's row without a text fails here: no key, command or co
 from __future__ import annotations
 
 import inspect
+import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from enum import Enum
 from pathlib import Path
 
 import click
@@ -231,6 +233,7 @@ def commands_page() -> str:
         ),
         table(("code", "meaning"), ((f"`{code}`", text) for code, text in CODES.items())),
     ]
+    os.environ |= {"NO_COLOR": "1", "COLUMNS": "120"}  # the help is the same wherever it is generated
     context = click.Context(root, info_name="poplin")
     for group in COMMANDS.values():
         for name, _, _ in group:
@@ -271,7 +274,7 @@ def python_page() -> str:
         parts.append(f"## {home}\n")
         for name in sorted(names):
             thing = getattr(poplin, name)
-            parts.append(f"### {name}\n\n{_docstring(thing)}\n")
+            parts.append(f"### {name}\n\n{_docstring(thing)}{_members(thing)}\n")
     return "\n".join(parts)
 
 
@@ -318,10 +321,35 @@ def _list_raises(text: str) -> str:
 
 def _parameters(thing: Callable[..., object]) -> str:
     try:
-        names = [str(one.replace(annotation=one.empty)) for one in inspect.signature(thing).parameters.values()]
+        parameters = inspect.signature(thing).parameters.values()
     except ValueError:
         return "none"
-    return ", ".join(f"`{name}`" for name in names) or "none"
+    return ", ".join(f"`{_parameter(one)}`" for one in parameters if one.name != "self") or "none"
+
+
+def _parameter(one: inspect.Parameter) -> str:
+    """A parameter and its default; one whose `repr` says nothing, or another thing each time, is only hinted at."""
+    if one.default is one.empty:
+        return one.name
+    shown = repr(one.default)
+    return f"{one.name}={'…' if shown.startswith('<') else shown}"
+
+
+def _members(thing: object) -> str:
+    """What a class has beside its constructor: public methods and properties with a docstring."""
+    if not isinstance(thing, type) or issubclass(thing, Enum):
+        return ""
+    rows = []
+    for name, member in vars(thing).items():
+        plain = member.__func__ if isinstance(member, classmethod | staticmethod) else member
+        if name.startswith("_") or not inspect.getdoc(plain):
+            continue
+        if isinstance(plain, property):
+            rows.append((f"`{name}`", summary(plain)))
+        elif inspect.isfunction(plain):
+            names = _parameters(plain).replace("`", "").removeprefix("cls, ")
+            rows.append((f"`{name}({'' if names == 'none' else names})`", summary(plain)))
+    return "\n\n" + table(("member", "meaning"), rows) if rows else ""
 
 
 PAGES: Mapping[str, Callable[[], str]] = {
