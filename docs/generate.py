@@ -10,7 +10,7 @@ import inspect
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from enum import Enum
+from enum import EnumType
 from pathlib import Path
 
 import click
@@ -307,7 +307,10 @@ def _docstring(thing: object) -> str:
     text = inspect.getdoc(thing)
     if not text:
         raise ValueError(f"{thing!r} has no docstring: the reference needs one")
-    signature = f"Parameters: {_parameters(thing)}\n\n" if callable(thing) else ""
+    if isinstance(thing, EnumType):
+        signature = f"Members: {', '.join(f'`{name}`' for name in thing.__members__)}\n\n"
+    else:
+        signature = f"Parameters: {_parameters(thing)}\n\n" if callable(thing) else ""
     text = text.replace("\n\nRaises:\n", "\n\nRaises:\n\n").replace("``", "`")
     return f"{signature}{_list_raises(text)}"
 
@@ -337,7 +340,7 @@ def _parameter(one: inspect.Parameter) -> str:
 
 def _members(thing: object) -> str:
     """What a class has beside its constructor: public methods and properties with a docstring."""
-    if not isinstance(thing, type) or issubclass(thing, Enum):
+    if not isinstance(thing, type) or isinstance(thing, EnumType):
         return ""
     rows = []
     for name, member in vars(thing).items():
