@@ -119,7 +119,7 @@ class Hub:
     def driver_of(self, session_id: str) -> Driver | None:
         """The connection of that session."""
         for driver in self.drivers:
-            if driver.session is not None and driver.session.client.session_id == session_id:
+            if driver.session.client.session_id == session_id:
                 return driver
         return None
 

@@ -190,7 +190,7 @@ class Server:
     def clients(self) -> list[ClientFacts]:
         """Who is connected now."""
         drivers = self._hub.drivers if self._hub is not None else ()
-        return [driver.session.client for driver in drivers if driver.session is not None]
+        return [driver.session.client for driver in drivers]
 
     def register(self, handler: EventHandler[E], *kinds: type[E]) -> None:
         """Have `handler`, plain or ``async``, called with every event of these kinds (`poplin.plugins.events`), with
@@ -339,7 +339,7 @@ class Server:
     async def _end(self) -> None:
         if self._hub is not None and self._state != "stopped":
             for driver in list(self._hub.drivers):
-                driver.abort()
+                driver.stop_now()
             await asyncio.sleep(0)
             await self._hub.settled()
             self._hub.close()
