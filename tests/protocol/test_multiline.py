@@ -125,9 +125,8 @@ def test_top_octet_by_octet(body: bytes, lines: int) -> None:
 
 def test_top_is_satisfied_as_soon_as_it_has_its_lines() -> None:
     encoder = Encoder(lines=1)
-    satisfied = []
-    for piece in (b"A: 1\r\n\r\n", b"one\r\n", b"two\r\n"):
-        satisfied.append((encoder.feed(piece) == piece, encoder.satisfied))
+    pieces = (b"A: 1\r\n\r\n", b"one\r\n", b"two\r\n")
+    satisfied = [(encoder.feed(piece) == piece, encoder.satisfied) for piece in pieces]
     assert satisfied == [(True, False), (True, True), (False, True)]
     assert encoder.finish() == TERMINATOR
     header_only = Encoder(lines=0)

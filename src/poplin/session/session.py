@@ -382,15 +382,15 @@ class Session:
 
     def body_sent(self, command: Command, octets: int) -> None:
         """A multi-line body went out whole, with so many octets as LIST counts them."""
-        number = getattr(command, "number", None)
         stage = self._stage
-        if number is None or not isinstance(stage, Transaction):
+        if not isinstance(stage, Transaction):
             return
         if command.verb == "RETR":
             self.summary.retrieved += 1
             self.summary.retrieved_octets += octets
             listing = stage.listing
-            if listing.measured and listing.octets_of(number) != octets:
+            number, stage.sending = stage.sending, 0
+            if number and listing.measured and listing.octets_of(number) != octets:
                 logger.warning(
                     "%s: message %d of %s has %d octets, its source said %d",
                     self.client.session_id, number, stage.user, octets, listing.octets_of(number), extra=self.extra,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from poplin.abilities import implements
 from poplin.content import Content, Form
+from poplin.errors import MessageGone, MessageUnreadable
 from poplin.identity import settle
 from poplin.maildrops.base import Maildrop, MarksRead, Measures, Previews
 from poplin.plugins.events import Retrieved
@@ -35,7 +36,7 @@ _NOOP = Ok()
 class Transaction(Stage):
     """TRANSACTION: what would you like?"""
 
-    __slots__ = ("_context", "_previews", "listing", "maildrop", "retrieved", "user")
+    __slots__ = ("_context", "_previews", "listing", "maildrop", "retrieved", "sending", "user")
 
     state = State.TRANSACTION
 
@@ -44,6 +45,8 @@ class Transaction(Stage):
         self.user = user
         self.maildrop = maildrop
         self.listing = listing
+        self.sending = 0
+        """The number of the message that RETR is answered with now: a plugin may have changed the command's."""
         self.retrieved: set[int] | None = set() if implements(maildrop, MarksRead) else None
         self._previews: Previews | None = maildrop if implements(maildrop, Previews) else None
 
@@ -92,6 +95,7 @@ class Transaction(Stage):
         """RETR."""
         entry = self.listing.entry(command.number)
         content = await settle(self.maildrop.retrieve(entry))
+        self.sending = command.number
         if self.retrieved is not None:
             self.retrieved.add(command.number)
         octets = content.octets
@@ -147,7 +151,11 @@ class Transaction(Stage):
         """The size of one message: said by the scan, or by the message itself."""
         if octets is not None:
             return octets
-        content = await settle(self.maildrop.retrieve(self.listing.scan[number - 1]))
+        try:
+            content = await settle(self.maildrop.retrieve(self.listing.scan[number - 1]))
+        except (MessageGone, MessageUnreadable) as error:
+            logger.info("message %d of %s cannot be measured: %r", number, self.user, error)
+            return 0  # that one message is not there or not to be read; the others have their sizes
         content.close()
         if content.octets is None:
             raise TypeError("a maildrop whose sizes are unknown has to implement Measures, or to give Content.octets")
