@@ -16,7 +16,7 @@ from typing import TypeVar
 import pytest
 import trustme
 
-from poplin.server.server import runner
+from poplin.server.running import runner
 from support import corpus
 from support.serving import Certificate, Serve, serving
 

@@ -17,7 +17,8 @@ import threading
 from poplin.server.admission import Admission
 from poplin.server.driver import Driver
 from poplin.server.hub import Hub, Listener, TlsMode
-from poplin.server.server import Server, runner
+from poplin.server.running import runner
+from poplin.server.server import Server
 
 __all__ = ["serve"]
 

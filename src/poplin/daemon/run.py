@@ -17,7 +17,8 @@ from typing import Protocol
 
 from poplin.daemon.files import write_whole
 from poplin.server.hub import Totals
-from poplin.server.server import Progress, Server, first_of, runner
+from poplin.server.running import first_of, runner
+from poplin.server.server import Progress, Server
 
 __all__ = ["Reporter", "Run", "raise_descriptor_limit"]
 

@@ -12,7 +12,7 @@ import signal
 import socket
 import ssl
 import sys
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from types import TracebackType
@@ -31,6 +31,7 @@ from poplin.server.admission import Admission
 from poplin.server.driver import Driver
 from poplin.server.hub import Hub, Listener, Totals
 from poplin.server.pair import PairTransport
+from poplin.server.running import first_of, runner
 from poplin.session.methods import CommandMethods, NoMaildrops, NoUsers
 from poplin.session.service import Policy, Service
 from poplin.session.session import Session
@@ -392,34 +393,6 @@ class Server:
         """`serve` on a loop of its own (uvloop's where installed), until Ctrl-C."""
         with contextlib.suppress(KeyboardInterrupt), runner() as loop_runner:
             loop_runner.run(self.serve(quiet=quiet))
-
-
-async def first_of(*coroutines: Coroutine[object, object, object]) -> None:
-    """Wait for whichever is done first; the others are cancelled."""
-    tasks = [asyncio.ensure_future(coroutine) for coroutine in coroutines]
-    try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def runner() -> asyncio.Runner:
-    """A runner on uvloop where it is installed (``poplin[speed]``), else on asyncio's own loop.
-
-    ``POPLIN_LOOP=asyncio`` asks for asyncio's own, ``POPLIN_LOOP=uvloop`` insists on uvloop.
-    """
-    wish = os.environ.get("POPLIN_LOOP", "")
-    if wish != "asyncio":
-        try:
-            import uvloop
-        except ImportError:
-            if wish == "uvloop":
-                raise
-        else:
-            return asyncio.Runner(loop_factory=uvloop.new_event_loop)
-    return asyncio.Runner()
 
 
 def _default_listeners(host: str | None, port: int, tls: ssl.SSLContext | None) -> tuple[Listener, ...]:
