@@ -126,7 +126,7 @@ def _tell(failure: Failure, shared: Output, words: Sequence[str]) -> int:
         facts = {"code": failure.code, "message": failure.message, "hint": failure.hint, **failure.details}
         shared.error(json.dumps({"error": facts}, ensure_ascii=False, default=str))
     else:
-        before = "" if failure.code == "configuration-invalid" else f"{failure.command or 'poplin'}: "
+        before = "" if failure.details.get("problems") else f"{failure.command or 'poplin'}: "
         hint = f"; {failure.hint}" if failure.hint else ""
         shared.error(f"{shared.paint(before, 'red', stream=sys.stderr)}{failure.message}{hint}")
     return failure.status

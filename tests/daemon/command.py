@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,18 +53,17 @@ def environment(**changes: str) -> dict[str, str]:
 
 
 def poplin(
-    *words: str, folder: Path, stdin: bytes = b"", env: Mapping[str, str] | None = None, uid: int | None = None
+    *words: str, folder: Path, stdin: bytes = b"", env: Mapping[str, str] | None = None, before: Sequence[str] = ()
 ) -> Done:
-    """Run ``poplin`` to its end, without a terminal."""
+    """Run ``poplin`` to its end, without a terminal; by the command `before`, if there is one."""
     done = subprocess.run(
-        [sys.executable, "-m", "poplin", *words],
+        [*before, sys.executable, "-m", "poplin", *words],
         cwd=folder,
         input=stdin,
         capture_output=True,
         timeout=PATIENCE,
         check=False,
         env=environment(**(env or {})),
-        user=uid,
     )
     return Done(done.returncode, done.stdout.decode(), done.stderr.decode())
 

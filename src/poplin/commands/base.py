@@ -40,9 +40,9 @@ def _common_options() -> list[click.Parameter]:
     return [
         click.Option(["-q", "--quiet"], is_flag=True, expose_value=False, help="Print only errors.",
                      callback=_store("verbosity", lambda _value, _shared: -1)),
-        click.Option(["-v", "--verbose"], count=True, expose_value=False, help="Print more; twice: the protocol too.",
+        click.Option(["-v", "--verbose"], count=True, expose_value=False, help="Print more.",
                      callback=_store("verbosity", lambda value, shared: shared.verbosity + cast("int", value))),
-        click.Option(["--color"], type=click.Choice(["auto", "always", "never"]), expose_value=False,
+        click.Option(["--color"], is_eager=True, type=click.Choice(["auto", "always", "never"]), expose_value=False,
                      help="Colour the words that matter. [default: auto, env: NO_COLOR, FORCE_COLOR]",
                      callback=_store("color", lambda value, _shared: value)),
         click.Option(["--debug"], is_flag=True, expose_value=False, hidden=True,
@@ -58,6 +58,7 @@ class _Helped(click.Command):
     def get_help(self, ctx: click.Context) -> str:
         """Usage, one sentence, examples, options by purpose, where to read on."""
         shared = output(ctx)
+        ctx.color = shared.is_coloured(sys.stdout)  # else click takes our escapes out, or leaves them in
 
         def heading(text: str) -> str:
             return shared.paint(text, "bold", stream=sys.stdout)

@@ -19,7 +19,7 @@ SCHEMA = 1
 class Output:
     """The two streams of a command, and how much is wanted on them.
 
-    `verbosity`: -1 only errors, 0 the usual, 1 more, 2 the protocol too.
+    `verbosity`: -1 only errors, 0 the usual, 1 and above more.
     """
 
     def __init__(self) -> None:

@@ -102,7 +102,9 @@ def run_server(wishes: Wishes) -> None:
     shared.crash_folder = str(configuration.state_directory)
     listeners = [_listener(address, configuration) for address in wishes.listen] or list(configuration.listeners)
     if not listeners:
-        raise Failure("configuration-invalid", f"{configuration.file}: no [[listener]]; write one, or use --listen")
+        raise Failure(
+            "configuration-invalid", f"{configuration.file}: no [[listener]]; write one, or use --listen ADDRESS:PORT"
+        )
     with reported():
         server = assembly.build(configuration, listeners)
     new = " (new)" if start else ""
