@@ -27,6 +27,7 @@ from poplin.errors import (
 from poplin.identity import ClientFacts, Identity, MaybeAwaitable
 from poplin.limits import Limits
 from poplin.maildrops.base import Ending, Entry, Maildrop, OpenRequest, Removal, Scan
+from poplin.plugins.pipeline import Pipeline
 from poplin.session.service import Policy, Service
 
 __all__ = ["Box", "World", "arrange", "happen", "sized", "verify"]
@@ -233,6 +234,7 @@ class Setting:
     tls: str = "none"
     levels: tuple[str, ...] = ("session", "core", "server")
     whole: bool = False
+    pipeline: Pipeline = field(default_factory=Pipeline)
 
     def service(self) -> Service:
         """The service of these facts, with no server around it."""
@@ -241,6 +243,7 @@ class Setting:
             authenticator=self.world,
             policy=self.make_policy(),
             limits=self.make_limits(),
+            pipeline=self.pipeline,
             timestamp=lambda host: self.timestamp or f"<1.2@{host}>",
             enter=lambda user: None,
             leave=lambda user: None,
