@@ -20,8 +20,8 @@ SIMPLE = [
 
 
 @contextmanager
-def started(name: str) -> Iterator[int]:
-    """The example on a free port; ended by SIGINT, which it has to take as a wish."""
+def started(name: str, told: list[str] | None = None) -> Iterator[int]:
+    """The example on a free port; ended by SIGINT, which it has to take as a wish. `told` gets what it printed then."""
     process = subprocess.Popen([sys.executable, str(EXAMPLES / name), "--port", "0"], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     with process, process.stdout as output:
@@ -31,8 +31,11 @@ def started(name: str) -> Iterator[int]:
             yield int(line.rpartition(":")[2])
         finally:
             process.send_signal(signal.SIGINT)
+            rest = output.readlines()
             status = process.wait(30)
         assert status == 0
+        if told is not None:
+            told += rest
 
 
 @pytest.mark.real
@@ -58,3 +61,52 @@ def test_simple_removes_what_was_deleted() -> None:
         assert box.uidl()[1] == [b"1 order-17"]
         assert box.stat() == (1, len(SIMPLE[1]))
         box.quit()
+
+
+def said(box: poplib.POP3, command: str, lines: int = 1) -> list[bytes]:
+    """So many lines of the answer to a command that poplib does not know."""
+    box.sock.sendall(f"{command}\r\n".encode())
+    return [box.file.readline() for _ in range(lines)]
+
+
+def test_command_class_adds_changes_and_keeps_commands() -> None:
+    with started("command_class.py") as port:
+        box = poplib.POP3("127.0.0.1", port, timeout=10)
+        assert said(box, "XHELLO") == [b"+OK hello stranger, 1 times\r\n"]
+        assert "XNEWS" not in box.capa()
+        box.user("alice")
+        box.pass_("secret")
+        assert said(box, "XHELLO alice") == [b"+OK hello alice, 2 times\r\n"]
+        assert "XNEWS" in box.capa()
+        assert said(box, "XNEWS", 4)[1:] == [
+            b"The lamps are here.\r\n",
+            b"..and this line begins with a dot\r\n",
+            b".\r\n",
+        ]
+        with pytest.raises(poplib.error_proto, match="the first message stays"):
+            box.dele(1)
+        assert box.retr(1)[1] == [b"Subject: hello", b"", b"world"]
+        box.quit()
+
+
+def test_plugin_answers_dele_and_counts() -> None:
+    with started("plugin.py") as port:
+        for _ in range(2):
+            box = poplib.POP3("127.0.0.1", port, timeout=10)
+            box.user("alice")
+            box.pass_("secret")
+            with pytest.raises(poplib.error_proto, match="read-only"):
+                box.dele(1)
+            assert box.stat() == (1, 22)
+            box.quit()
+
+
+def test_events_tell_of_login_removal_and_end() -> None:
+    told: list[str] = []
+    with started("events.py", told) as port:
+        box = poplib.POP3("127.0.0.1", port, timeout=10)
+        box.user("alice")
+        box.pass_("secret")
+        box.dele(1)
+        box.quit()
+    assert told == ["alice came in by USER\n", "alice removed 1 of 1\n", "the session ended by quit\n"]
