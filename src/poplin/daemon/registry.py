@@ -52,7 +52,10 @@ def _python_authenticator(settings: BackendSettings, configuration: Configuratio
     if not callable(function):
         raise ConfigurationError(f"{settings.type.removeprefix('python:')} is no function")
     rule = NameRule(configuration.normalise, configuration.default_domain)
-    return Normalised(CallbackAuthenticator(authenticate=function), rule)
+    try:
+        return Normalised(CallbackAuthenticator(authenticate=function), rule)
+    except TypeError as error:
+        raise ConfigurationError(f"{settings.type.removeprefix('python:')}: {error}") from None
 
 
 def _maildir(settings: MaildropSettings, configuration: Configuration) -> Opener:
@@ -72,11 +75,14 @@ def _memory(settings: MaildropSettings, configuration: Configuration) -> Opener:
 
 
 def _python_opener(settings: MaildropSettings, configuration: Configuration) -> Opener:
-    made: Opener = load_object(settings.type, configuration.folder)(
-        **({"path": settings.path} if settings.path else {})
-    )
+    maker = load_object(settings.type, configuration.folder)
+    name = settings.type.removeprefix("python:")
+    try:
+        made: Opener = maker(path=settings.path) if settings.path else maker()
+    except Exception as error:  # whatever the operator's class raises
+        raise ConfigurationError(f"{name} cannot be made: {' '.join(str(error).split())}") from error
     if not callable(getattr(made, "open", None)):
-        raise ConfigurationError(f"{settings.type.removeprefix('python:')} has no open(): it is no maildrop opener")
+        raise ConfigurationError(f"{name} has no open(): it is no maildrop opener")
     return made
 
 

@@ -66,7 +66,9 @@ class Normalised:
         Raises:
             AuthenticationFailed: as the user base has it.
         """
-        answer = self._inner.authenticate(replace(credentials, user=self._rule(credentials.user)), client)
+        act_as = credentials.authorization and self._rule(credentials.authorization)
+        spelled = replace(credentials, user=self._rule(credentials.user), authorization=act_as)
+        answer = self._inner.authenticate(spelled, client)
         if isinstance(answer, Identity):
             return self._same(answer)
         return self._later(answer)
