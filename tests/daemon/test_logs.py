@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from poplin.daemon.logs import Lines
+from poplin.identity import CURRENT, ClientFacts
 from support.programs import ROOT
 
 
@@ -39,6 +40,21 @@ def test_a_record_is_a_line_with_time_and_level(written: Callable[[], list[str]]
     first, second = written()
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z info k3f9-2: ended by quit", first)
     assert second.endswith(" warning careful")
+
+
+def test_what_a_session_causes_bears_its_id(written: Callable[[], list[str]]) -> None:
+    token = CURRENT.set(ClientFacts(session_id="k3f9-2"))
+    try:
+        LOG.warning("index not written")
+        LOG.warning("k3f9-2: login refused")
+    finally:
+        CURRENT.reset(token)
+    LOG.warning("nobody's")
+    assert [line.partition(" warning ")[2] for line in written()] == [
+        "k3f9-2: index not written",
+        "k3f9-2: login refused",
+        "nobody's",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -10,13 +10,16 @@ import logging
 import os
 import time
 
+from poplin.identity import CURRENT
+
 __all__ = ["Lines", "install"]
 
 _LEVELS = {logging.DEBUG: "debug", logging.INFO: "info", logging.WARNING: "warning", logging.ERROR: "error"}
 
 
 class Lines(logging.Handler):
-    """Writes records as ``TIME LEVEL text`` to a descriptor; the text of a session's record begins with its id."""
+    """Writes records as ``TIME LEVEL text`` to a descriptor; each line that
+    a session caused begins, behind that, with the session's id."""
 
     def __init__(self, descriptor: int) -> None:
         super().__init__()
@@ -33,6 +36,9 @@ class Lines(logging.Handler):
         text = record.getMessage()
         if not text.isprintable():
             text = _on_one_line(text)
+        session = CURRENT.get(None)
+        if session is not None and not text.startswith(session.session_id):
+            text = f"{session.session_id}: {text}"
         level = _LEVELS.get(record.levelno, "critical")
         line = f"{self._stamp}.{int(record.msecs):03}Z {level} {text}\n"
         if record.exc_info:
