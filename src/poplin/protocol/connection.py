@@ -72,7 +72,11 @@ class ServerConnection:
     def next_command(self) -> Command | Need:
         """The next whole command, or what is needed to make one."""
         limits = self._limits
-        line = self._buffer.next_line(limits.sasl_octets if self._exchange else self._bound())
+        # AUTH may carry an initial response as long as a bearer token is (RFC 5034 section 4).
+        bound = limits.sasl_octets
+        if bound < limits.command_octets and not self._exchange:
+            bound = limits.command_octets
+        line = self._buffer.next_line(bound)
         if line is None:
             return END_OF_INPUT if self._eof else NEED_DATA
         if not isinstance(line, bytes):  # TOO_LONG
@@ -84,10 +88,6 @@ class ServerConnection:
         if len(line) > limits.command_octets and line[:5].upper() != b"AUTH ":
             return Malformed("", "line-too-long")
         return parse_command(line)
-
-    def _bound(self) -> int:
-        # AUTH may carry an initial response as long as a bearer token is (RFC 5034 section 4).
-        return max(self._limits.sasl_octets, self._limits.command_octets)
 
     def send(self, reply: Reply | Begin | Part | End) -> None:
         """Queue a reply. A `MultiLine` with its body at hand is one; any other comes as `Begin`, `Part` …, `End`.

@@ -45,22 +45,24 @@ class LineBuffer:
 
         An overlong line is dropped as it comes in, and told of once, when its end has come.
         """
-        end = self._data.find(b"\n", self._position)
+        data = self._data
+        start = self._position
+        end = data.find(b"\n", start)
         if end < 0:
-            if self._discarding or self.waiting > bound + 1:  # + 1: the CR of a line end still to come
+            if self._discarding or len(data) - start > bound + 1:  # + 1: the CR of a line end still to come
                 self._discarding = True
                 self._data = b""
                 self._position = 0
             return None
-        start, self._position = self._position, end + 1
+        self._position = end + 1
         if self._discarding:
             self._discarding = False
             return TOO_LONG
-        if end > start and self._data[end - 1] == 13:
+        if end > start and data[end - 1] == 13:
             end -= 1
         if end - start > bound:
             return TOO_LONG
-        return self._data[start:end]
+        return data[start:end]
 
     def take(self) -> bytes:
         """Everything that is here, lines or not."""

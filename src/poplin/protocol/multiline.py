@@ -14,24 +14,30 @@ from poplin.content import Form
 __all__ = ["TERMINATOR", "Decoder", "Encoder"]
 
 TERMINATOR = b".\r\n"
+# Plain numbers: arithmetic on the flags themselves costs 0.4 µs each, several times a message.
+_CRLF = int(Form.CRLF)
+_LF = int(Form.LF)
+_STUFFED = int(Form.STUFFED)
+_NO_STUFFING = int(Form.UNDOTTED | Form.STUFFED)
 _DENSE = 24  # one dot in so many octets, and walking from dot to dot costs more than one slow search
 
 
 def _stuff(octets: bytes) -> bytes:
     """Double every dot that follows an LF. The first octet is the caller's business."""
-    dots = octets.count(b".")
-    if not dots:
+    position = octets.find(b".", 1)
+    if position < 0:
         return octets
-    if dots > 8 and dots * _DENSE > len(octets):
-        return b"\n..".join(octets.split(b"\n."))
     pieces = []
     last = 0
-    position = octets.find(b".", 1)
+    most = 16 + len(octets) // _DENSE
     while position >= 0:
         if octets[position - 1] == 10:
             pieces.append(octets[last:position])
             last = position
         position = octets.find(b".", position + 1)
+        most -= 1
+        if not most:
+            return b"\n..".join(octets.split(b"\n."))
     if not pieces:
         return octets
     pieces.append(octets[last:])
@@ -49,7 +55,7 @@ class Encoder:
     __slots__ = ("_body_lines", "_cr", "_form", "_in_header", "_line_begin", "_line_start", "octets")
 
     def __init__(self, form: Form = Form.ANY, lines: int | None = None) -> None:
-        self._form = form
+        self._form = int(form)
         self._body_lines = lines
         self._in_header = True
         self._line_begin = b""  # of the line that the pieces before left unended: enough to tell whether it is blank
@@ -68,17 +74,16 @@ class Encoder:
             octets = self._cut(octets)
         if not octets:
             return b""
-        if form is None:
-            form = self._form
-        if form & Form.CRLF:
+        known = self._form if form is None else int(form)
+        if known & _CRLF:
             whole = octets
         else:
-            whole = self._line_ends(octets, form)
+            whole = self._line_ends(octets, known)
             if not whole:
                 return b""
         self.octets += len(whole)
-        if form & (Form.UNDOTTED | Form.STUFFED):
-            if form & Form.STUFFED:  # every line that begins with a dot has one that is none of the message's
+        if known & _NO_STUFFING:
+            if known & _STUFFED:  # every line that begins with a dot has one that is none of the message's
                 self.octets -= whole.count(b"\n.") + (self._line_start and whole.startswith(b"."))
             self._line_start = whole.endswith(b"\n")
             return whole
@@ -102,12 +107,12 @@ class Encoder:
             rest += b"\r\n"
         return rest + TERMINATOR
 
-    def _line_ends(self, octets: bytes, form: Form) -> bytes:
+    def _line_ends(self, octets: bytes, form: int) -> bytes:
         """Every LF with exactly one CR of its own; a bare CR stays as it is."""
         if self._cr:
             octets = b"\r" + octets
             self._cr = False
-        if form & Form.LF or b"\r" not in octets:
+        if form & _LF or b"\r" not in octets:
             return octets.replace(b"\n", b"\r\n")
         if octets.endswith(b"\r"):
             self._cr = True
