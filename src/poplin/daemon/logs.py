@@ -53,6 +53,13 @@ class Lines(logging.Handler):
         text = logging.Formatter().formatException(record.exc_info) if record.exc_info else ""
         return "".join(f"    {line}\n" for line in text.splitlines())
 
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Write a record unless a filter drops it; without logging's own lock around it (see `createLock`)."""
+        wanted = self.filter(record)
+        if wanted:
+            self.emit(wanted if isinstance(wanted, logging.LogRecord) else record)
+        return bool(wanted)
+
     def createLock(self) -> None:  # noqa: N802  # logging's name
         """No lock: a line is one write, and the time stamp is made of immutable values."""
         self.lock = None
