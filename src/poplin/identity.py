@@ -92,6 +92,11 @@ def _enter_task() -> Generator[None, None, None]:
 async def settle(value: MaybeAwaitable[T]) -> T:
     """The answer itself, waiting for it only if it has to be waited for."""
     if hasattr(type(value), "__await__"):
-        await _enter_task()
+        try:
+            await _enter_task()
+        except BaseException:
+            if isinstance(value, types.CoroutineType):
+                value.close()  # cancelled before it began: that is no reason to warn of a coroutine not awaited
+            raise
         return await cast("Awaitable[T]", value)
     return cast("T", value)

@@ -15,9 +15,9 @@ from collections.abc import Sequence
 from poplin.errors import Error
 from poplin.server.hub import Listener
 
-__all__ = ["ListenError", "ListenErrors", "bind_all", "split_address", "written"]
+__all__ = ["BACKLOG", "ListenError", "ListenErrors", "bind_all", "discard", "split_address", "written"]
 
-_BACKLOG = 4096  # the kernel cuts it to net.core.somaxconn
+BACKLOG = 4096  # the kernel cuts it to net.core.somaxconn
 
 
 class ListenError(Error):
@@ -79,9 +79,18 @@ def bind_all(listeners: Sequence[Listener]) -> list[tuple[Listener, socket.socke
                 errors.append(ListenError(listener.address, error))
     if errors:
         for _, socket_ in bound:
-            socket_.close()
+            discard(socket_)
         raise ListenErrors(errors)
     return bound
+
+
+def discard(bound: socket.socket) -> None:
+    """Close a bound socket that nobody shall connect to any more; a UNIX socket's file goes with it."""
+    path = os.fsdecode(bound.getsockname()) if bound.family == socket.AF_UNIX else ""
+    bound.close()
+    if path:
+        with contextlib.suppress(OSError):
+            os.unlink(path)
 
 
 def _bind(listener: Listener) -> socket.socket:
@@ -95,7 +104,7 @@ def _bind(listener: Listener) -> socket.socket:
     try:
         _tune(bound)
         bound.bind(name)
-        bound.listen(_BACKLOG)
+        bound.listen(BACKLOG)
     except BaseException:
         bound.close()
         raise
@@ -132,7 +141,7 @@ def _bind_unix(path: str, mode: int) -> socket.socket:
             bound.bind(path)
         finally:
             os.umask(before)
-        bound.listen(_BACKLOG)
+        bound.listen(BACKLOG)
     except BaseException:
         bound.close()
         raise

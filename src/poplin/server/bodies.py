@@ -23,7 +23,8 @@ GiveOut = Callable[[], Awaitable[None]]
 async def send_body(reply: MultiLine, connection: ServerConnection, hub: Hub, give_out: GiveOut) -> None:
     """Send a multi-line reply whose body is a file region or comes by and by.
 
-    `give_out` writes what the core has queued and waits until there is room for more.
+    `give_out` writes what the core has queued and waits until there is room for more. Whoever starts this steps it
+    once by hand before a task goes on with it: from then on the content is freed whatever happens.
 
     Raises:
         OSError: the file cannot be read; and whatever the body's own iterator raises.
@@ -39,6 +40,7 @@ async def send_body(reply: MultiLine, connection: ServerConnection, hub: Hub, gi
 
 async def _send_pieces(body: AsyncIterator[bytes], connection: ServerConnection, give_out: GiveOut) -> None:
     try:
+        await asyncio.sleep(0)
         async for piece in body:
             connection.send(Part(piece))
             await give_out()
@@ -53,6 +55,7 @@ async def _send_pieces(body: AsyncIterator[bytes], connection: ServerConnection,
 async def _send_region(region: FileRegion, connection: ServerConnection, hub: Hub, give_out: GiveOut) -> None:
     reading: ThreadFuture[bytes] | None = None
     try:
+        await asyncio.sleep(0)
         while not connection.body_satisfied:
             reading = hub.threads.submit(region.read, hub.service.limits.inline_octets)
             piece = await asyncio.wrap_future(reading)

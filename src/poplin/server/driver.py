@@ -9,6 +9,7 @@ takes no further command until that is done. What a client does not read stops u
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import ssl
 from collections.abc import Coroutine
@@ -90,8 +91,8 @@ class Driver(Stream):
         self._address = client.address
         self._started = hub.now()
         self.deadline = self._started + hub.service.limits.login_timeout
-        if not hub.enter(self, client.address):
-            self._refuse(client)
+        if hub.closing or not hub.enter(self, client.address):
+            self._refuse(client, "stopping" if hub.closing else "too-many-connections")
             return
         self.session = Session(hub.service, client, starttls=self._listener.tls == "starttls")
         self.session.on_lost = self._lease_lost
@@ -107,7 +108,6 @@ class Driver(Stream):
             if self._connection.waiting > _MOST_WAITING:
                 self.pause_reading()
         else:
-            CURRENT.set(self.session.client)
             self._run()
 
     def received_end(self) -> None:
@@ -154,8 +154,9 @@ class Driver(Stream):
         """Carry out the commands at hand, as long as nothing has to be waited for; then write the replies."""
         connection = self._connection
         session = self.session
+        CURRENT.set(session.client)
         served = 0
-        while not (self._busy or self.closing or self.paused):
+        while not (self._busy or self.closing or self.paused or self._stopping):
             command = connection.next_command()
             if isinstance(command, Need):
                 if command is Need.END:
@@ -208,9 +209,14 @@ class Driver(Stream):
         """A task is done; whether the connection is done with, too, so that its result matters no more."""
         self._task = None
         self._busy = False
-        if not task.cancelled() and not self.closing:
-            CURRENT.set(self.session.client)
-            return False
+        if not self.closing:
+            if not task.cancelled():
+                CURRENT.set(self.session.client)
+                return False
+            # Not by us: a callback waited for something that somebody else cancelled.
+            logger.error("%s: %s was cancelled by its callback", self.session.client.session_id, self._command.verb)
+            self._abort(Ending.FAILED)
+            return True
         reply = None if task.cancelled() or task.exception() else task.result()
         if isinstance(reply, MultiLine):
             reply.content.close()
@@ -241,7 +247,8 @@ class Driver(Stream):
                 self._start_tls()
             else:
                 quits = isinstance(reply, Ok) or command.verb == "QUIT"
-                self._close(Ending.QUIT if quits else Ending.REFUSED, linger=isinstance(reply, Err))
+                unread = self._connection.waiting > 0 or self.reading_paused
+                self._close(Ending.QUIT if quits else Ending.REFUSED, linger=unread or isinstance(reply, Err))
 
     def _answer_late(self, reply: Err) -> None:
         self._busy = False
@@ -257,6 +264,7 @@ class Driver(Stream):
                 self.session.body_sent(command, self._connection.body_octets)
             return
         body = send_body(reply, self._connection, self._hub, self._give_out)
+        body.send(None)  # up to where it frees the content: a task that is cancelled before it began never gets there
         self._wait_for(command, body).add_done_callback(self._body_sent)
 
     async def _give_out(self) -> None:
@@ -363,16 +371,18 @@ class Driver(Stream):
 
     def _lease_lost(self, reason: str) -> None:
         """From any thread: the maildrop was taken from this session."""
-        self.loop.call_soon_threadsafe(self._lease_is_lost, reason)
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is left to be told
+            self.loop.call_soon_threadsafe(self._lease_is_lost, reason)
 
     def _lease_is_lost(self, reason: str) -> None:
         self._spoken_end("lease-taken", Ending.KICKED, reason=reason)
 
-    def _refuse(self, client: ClientFacts) -> None:
-        logger.warning("%s: refused %s: too many connections", client.session_id, client.address or "a local client")
+    def _refuse(self, client: ClientFacts, text_id: str) -> None:
+        level = logging.WARNING if text_id == "too-many-connections" else logging.INFO
+        logger.log(level, "%s: refused %s: %s", client.session_id, client.address or "here", text_id.replace("-", " "))
         self.closing = True
         if self._listener.tls != "implicit":  # there it would have to be said inside TLS: costs more than it helps
-            self.transport.write(Err(say("too-many-connections"), "SYS/TEMP").line())
+            self.transport.write(Err(say(text_id), "SYS/TEMP").line())
         self.transport.close()
 
     def _close(self, ending: Ending, *, linger: bool = False) -> None:
@@ -399,7 +409,8 @@ class Driver(Stream):
         if self._finished:
             return
         if self._task is not None:
-            if self.session.state is not State.UPDATE:
+            # Once: a second cancellation would cut short what the first makes it tidy up.
+            if self.session.state is not State.UPDATE and not self._task.cancelling():
                 self._task.cancel()
             return  # its end comes back here
         self._finished = True

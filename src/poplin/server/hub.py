@@ -85,6 +85,8 @@ class Hub:
         self.totals = Totals()
         self.threads = ThreadPoolExecutor(_READERS, thread_name_prefix="poplin-reader")
         self.drivers: set[Driver] = set()
+        self.closing = False
+        """Whether the server stops: the loop may still bring connections that it had accepted before."""
         self._admission = admission
         self._tasks: set[asyncio.Task[Any]] = set()
         self._prefix = "".join(secrets.choice(_LETTERS) for _ in range(4))

@@ -26,7 +26,7 @@ from poplin.maildrops.base import Opener
 from poplin.plugins.base import Plugin
 from poplin.plugins.events import Event, ListenerFailed
 from poplin.plugins.pipeline import EventHandler, Pipeline
-from poplin.server.addresses import ListenErrors, bind_all, written
+from poplin.server.addresses import BACKLOG, ListenErrors, bind_all, discard, written
 from poplin.server.admission import Admission
 from poplin.server.driver import Driver
 from poplin.server.hub import Hub, Listener, Totals
@@ -257,14 +257,22 @@ class Server:
             raise
         self._hub = self._open_hub()
         self._addresses = tuple(written(socket_) for _, socket_ in bound)
-        for listener, socket_ in bound:
-            factory = functools.partial(Driver, self._hub, listener)
-            if socket_.family == socket.AF_UNIX:
-                self._paths.append(os.fsdecode(socket_.getsockname()))
-                server = await loop.create_unix_server(factory, sock=socket_, backlog=4096)
-            else:
-                server = await loop.create_server(factory, sock=socket_, backlog=4096)
-            self._servers.append(server)
+        try:
+            for listener, socket_ in bound:
+                factory = functools.partial(Driver, self._hub, listener)
+                if socket_.family == socket.AF_UNIX:
+                    self._paths.append(os.fsdecode(socket_.getsockname()))
+                    server = await loop.create_unix_server(factory, sock=socket_, backlog=BACKLOG, start_serving=False)
+                else:
+                    server = await loop.create_server(factory, sock=socket_, backlog=BACKLOG, start_serving=False)
+                self._servers.append(server)
+            for server in self._servers:
+                await server.start_serving()
+        except BaseException:  # cancelled in the middle: nothing stays open
+            for _, socket_ in bound[len(self._servers) :]:
+                discard(socket_)
+            await self.abort()
+            raise
 
     async def serve_streams(self, source: BinaryIO, sink: BinaryIO) -> None:
         """One session on any pair of binary files, until it is over: inetd with pipes, a test, a terminal.
@@ -347,6 +355,8 @@ class Server:
         self._state = "stopped"
 
     def _close_listeners(self) -> None:
+        if self._hub is not None:
+            self._hub.closing = True
         for server in self._servers:
             server.close()
         for path in self._paths:

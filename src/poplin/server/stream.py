@@ -18,11 +18,11 @@ _LINGER = 2.0  # seconds for a client to read our last words before the socket i
 
 class Stream(asyncio.Protocol):
     """One connection's octets. `deadline` is the loop's time at which it has been waited long enough; `paused` is
-    true while the client does not read what we write; `closing` once nothing more will be said."""
+    true while the client does not read what we write, `reading_paused` while we do not read what it writes; `closing`
+    once nothing more will be said."""
 
     __slots__ = (
         "_drained",
-        "_reading_paused",
         "_stuck",
         "_write_timeout",
         "closing",
@@ -31,6 +31,7 @@ class Stream(asyncio.Protocol):
         "loop",
         "lost",
         "paused",
+        "reading_paused",
         "tls",
         "transport",
     )
@@ -41,7 +42,7 @@ class Stream(asyncio.Protocol):
         self.tls: TlsLayer | None = None
         self.deadline = 0.0
         self.closing = self.eof = self.lost = self.paused = False
-        self._reading_paused = False
+        self.reading_paused = False
         self._write_timeout = write_timeout
         self._drained: asyncio.Future[None] | None = None
         self._stuck = -1
@@ -129,14 +130,14 @@ class Stream(asyncio.Protocol):
 
     def pause_reading(self) -> None:
         """Read no more for now."""
-        if not self._reading_paused:
-            self._reading_paused = True
+        if not self.reading_paused:
+            self.reading_paused = True
             self.transport.pause_reading()
 
     def resume_reading(self) -> None:
         """Read on, if reading was paused."""
-        if self._reading_paused:
-            self._reading_paused = False
+        if self.reading_paused:
+            self.reading_paused = False
             self.transport.resume_reading()
 
     def watch_writing(self) -> None:
@@ -162,6 +163,7 @@ class Stream(asyncio.Protocol):
         except ssl.SSLError as error:
             self.transport.write(tls.pending())  # the alert that says why
             self.tls = None
+            self.lost = True  # and not a word more: what was meant for TLS never goes out in clear
             self.unsecured(error)
             return
         if pending := tls.pending():
@@ -184,7 +186,7 @@ class Stream(asyncio.Protocol):
         self.resume_reading()
         if self.tls is not None and self.tls.established:
             self.transport.write(self.tls.close())
-        linger = linger and not self.eof and self.tls is None and self.transport.can_write_eof()
+        linger = linger and not self.eof and self.transport.can_write_eof()
         if linger:
             self.transport.write_eof()
         else:

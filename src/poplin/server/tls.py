@@ -45,10 +45,9 @@ class TlsLayer:
         try:
             while piece := self._object.read(_RECORD):
                 pieces.append(piece)
+            self.closed = True  # an empty piece is the client's close_notify
         except ssl.SSLWantReadError:
             pass
-        except ssl.SSLZeroReturnError:
-            self.closed = True
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def encrypt(self, octets: bytes) -> bytes:
