@@ -199,7 +199,10 @@ def main() -> None:
         "--profile", action="store_true", help="where the time goes, by cProfile (which inflates calls)"
     )
     parser.add_argument("--sort", default="tottime", choices=["tottime", "cumtime", "ncalls"])
-    asyncio.run(run(parser.parse_args()))
+    options = parser.parse_args()
+    if not os.path.isdir(options.maildirs.replace("{user}", "poll0001")):
+        parser.error(f"no corpus at {options.maildirs}: make it by bench/run.py --quick, or say --maildirs and --users")
+    asyncio.run(run(options))
 
 
 if __name__ == "__main__":
