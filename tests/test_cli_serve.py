@@ -38,8 +38,8 @@ path = "users"
 [maildrop]
 path = "mail/{user}/Maildir"
 """
-BIG = b"Subject: big\r\n\r\n" + b"0123456789abcdef" * 4 + b"\r\n" + (b"x" * 70 + b"\r\n") * 400_000
-"""About 29 MB: more than all buffers between server and client hold."""
+BIG = b"Subject: big\r\n\r\n" + b"0123456789abcdef" * 4 + b"\r\n" + (b"x" * 70 + b"\r\n") * 120_000
+"""About 9 MB: more than all buffers between server and client hold."""
 
 
 @pytest.fixture
