@@ -15,9 +15,9 @@ SOURCES = sorted((ROOT / "src/poplin").rglob("*.py"))
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 
 MEDIAN_LINES = 160
-MOST_LINES = 400
-# Beyond MOST_LINES on purpose: the file's path below src/poplin, and why it stays in one piece.
-LONG_ON_PURPOSE: dict[str, str] = {}
+LONG = 400
+"""Rarely more: so many lines make a file long, and of a hundred files three may be."""
+LONGEST = 500
 LONGEST_FUNCTION = 60
 
 
@@ -34,8 +34,9 @@ def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
 def test_source_files_are_short() -> None:
     lengths = {str(path.relative_to(ROOT / "src/poplin")): lines_of(path) for path in SOURCES}
     assert statistics.median(lengths.values()) <= MEDIAN_LINES
-    long = {name: length for name, length in lengths.items() if length > MOST_LINES and name not in LONG_ON_PURPOSE}
-    assert not long
+    long = {name: length for name, length in lengths.items() if length > LONG}
+    assert len(long) <= max(1, len(lengths) * 3 // 100), long
+    assert all(length <= LONGEST for length in long.values()), long
 
 
 def test_functions_fit_a_screen() -> None:
