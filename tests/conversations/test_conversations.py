@@ -1,7 +1,7 @@
 """Every file of this directory, held as a conversation at each level and in each rhythm.
 
 One line after the other, octet by octet, and all in one flight (RFC 2449 section 6.6): the same file, the same
-replies, the same outcome.
+replies, the same outcome. A class of command methods that overrides nothing says the same again.
 """
 
 import re
@@ -15,6 +15,7 @@ import pytest
 from conversations.script import Closed, Conversation, Drop, Event, Hear, Say, StartTls, Step, read_conversation
 from conversations.wires import CoreWire, ServerWire, SessionWire, Wire
 from conversations.world import Setting, arrange, digest, happen, verify
+from poplin.command_server import CommandServer
 from support.serving import Certificate
 
 CONVERSATIONS = [read_conversation(path) for path in sorted(Path(__file__).parent.glob("*.txt"))]
@@ -24,10 +25,12 @@ RHYTHMS = {
     "core": ("core", "line"),
     "core-octets": ("core", "octets"),
     "core-flight-later": ("core", "flight"),
+    "core-methods": ("core", "line"),
     "server": ("server", "line"),
     "server-octets": ("server", "octets"),
     "server-flight": ("server", "flight"),
     "server-flight-later": ("server", "flight"),
+    "server-methods-later": ("server", "line"),
 }
 Contexts = tuple[ssl.SSLContext, ssl.SSLContext]
 
@@ -55,6 +58,8 @@ def contexts(certificate: Certificate) -> Contexts:
 def plug_in(setting: Setting, rhythm: str, contexts: Contexts) -> Wire:
     level, pace = RHYTHMS[rhythm]
     setting.world.later = rhythm.endswith("later")
+    if "methods" in rhythm:
+        setting.commands = CommandServer
     piece = 1 if pace == "octets" else 0
     if level == "session":
         return SessionWire(setting)

@@ -251,6 +251,7 @@ class ServerWire:
         self.server = Server(
             maildrops=world,
             authenticator=world,
+            commands=setting.commands,
             listeners=[Listener(address="127.0.0.1:0", tls=mode, context=None if mode == "none" else contexts[0])],
             policy=setting.make_policy(),
             limits=setting.make_limits(),

@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from conversations.script import octets
 from poplin.authentication.base import PASSWORD_MECHANISMS, ApopProof, Credentials, PasswordProof
+from poplin.command_server import CommandServer
 from poplin.content import Content, examine, wire_octets
 from poplin.errors import (
     AuthenticationFailed,
@@ -235,6 +236,7 @@ class Setting:
     levels: tuple[str, ...] = ("session", "core", "server")
     whole: bool = False
     pipeline: Pipeline = field(default_factory=Pipeline)
+    commands: type[CommandServer] | None = None
 
     def service(self) -> Service:
         """The service of these facts, with no server around it."""
@@ -244,6 +246,7 @@ class Setting:
             policy=self.make_policy(),
             limits=self.make_limits(),
             pipeline=self.pipeline,
+            methods=self.commands,
             timestamp=lambda host: self.timestamp or f"<1.2@{host}>",
             enter=lambda user: None,
             leave=lambda user: None,

@@ -40,6 +40,11 @@ def test_only_what_is_true_is_said(user: bool, sasl: tuple[str, ...], starttls: 
     assert len(said) == len(set(said))
 
 
+def test_a_class_of_methods_may_leave_top_and_uidl_out() -> None:
+    assert lines(Facts(user=False, sasl=(), starttls=False, top=False, uidl=True))[:2] == ["UIDL", "RESP-CODES"]
+    assert lines(Facts(user=False, sasl=(), starttls=False, top=True, uidl=False))[:2] == ["TOP", "RESP-CODES"]
+
+
 def test_the_order_of_mechanisms_is_always_the_same() -> None:
     one = lines(Facts(user=True, sasl=["B", "A", "C"], starttls=False))
     assert one == lines(Facts(user=True, sasl=frozenset("ABC"), starttls=False))
