@@ -21,7 +21,7 @@ from poplin.authentication import password_lines, schemes
 from poplin.authentication.apop import apop_matches
 from poplin.authentication.base import PASSWORD_MECHANISMS, ApopProof, Credentials
 from poplin.authentication.password_lines import Complaint, Record, Table
-from poplin.authentication.user_names import LOWERCASE, check_user_name
+from poplin.authentication.user_names import LOWERCASE
 from poplin.calling import in_thread
 from poplin.errors import AuthenticationFailed, Refused, TemporaryFailure
 from poplin.identity import ClientFacts, Identity, MaybeAwaitable
@@ -35,6 +35,9 @@ _LARGE = 262_144
 _SETTLED = 2.0
 """Seconds; a file that was changed less than this before it was read may change again without a sign of
 it, for its times have a coarse grain (2 s on FAT, 1 s on old NFS, some ms on ext4)."""
+_WITH_APOP = PASSWORD_MECHANISMS | {"APOP"}
+_MOST_RECORDS = 50_000
+"""Records kept in their read form, about 600 octets each; the lines themselves are all kept."""
 _LOGGED = 10
 """So many bad lines are logged one by one."""
 
@@ -56,6 +59,7 @@ class _Reading:
     digest: bytes
     table: Table
     stand_in: schemes.StoredPassword | None
+    mechanisms: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +96,9 @@ class PasswordFile:
         are told of a temporary failure and not of a missing mechanism.
         """
         try:
-            table = self._at_once().table
+            return self._at_once().mechanisms
         except TemporaryFailure:
             return PASSWORD_MECHANISMS
-        if not table.rests:
-            return frozenset()
-        return PASSWORD_MECHANISMS | {"APOP"} if table.readable == len(table.rests) else PASSWORD_MECHANISMS
 
     def tally(self) -> Tally:
         """How many records there are.
@@ -145,7 +146,8 @@ class PasswordFile:
 
     def _judge(self, reading: _Reading, credentials: Credentials, client: ClientFacts) -> MaybeAwaitable[Identity]:
         user = self._names(credentials.user)
-        record = None if check_user_name(user) else self._record(reading.table, user)
+        # A name in the table was checked when the file was read; any other is nobody's.
+        record = self._record(reading.table, user)
         attempt = _Attempt(user, record, credentials, client)
         # Nobody of that name: the same work is done on a record of the commonest kind, for nothing.
         stored = record.stored if record else reading.stand_in
@@ -190,14 +192,21 @@ class PasswordFile:
         return Identity(user, record.attributes)
 
     def _record(self, table: Table, user: str) -> Record | None:
+        record = table.records.get(user)
+        if record is not None:
+            return record
         rest = table.rests.get(user)
         if rest is None:
             return None
         try:
-            return password_lines.parse_fields(rest)
+            record = password_lines.parse_fields(rest)
         except ValueError as failure:
             self._log_broken(table, user, failure)
             return None
+        if len(table.records) >= _MOST_RECORDS:
+            table.records.clear()
+        table.records[user] = record
+        return record
 
     def _log_broken(self, table: Table, user: str, failure: ValueError) -> None:
         if user not in table.broken:
@@ -266,10 +275,10 @@ class PasswordFile:
         digest = hashlib.blake2b(octets).digest()
         last = self._reading
         if last is not None and last.digest == digest:
-            return _Reading(signature, settled, digest, last.table, last.stand_in)
+            return _Reading(signature, settled, digest, last.table, last.stand_in, last.mechanisms)
         table = password_lines.read_table(octets.decode(errors="surrogateescape"), self._names)
         self._log(table.complaints)
-        return _Reading(signature, settled, digest, table, table.stand_in())
+        return _Reading(signature, settled, digest, table, table.stand_in(), _served_by(table))
 
     def _log(self, complaints: list[Complaint]) -> None:
         if complaints == self._logged:
@@ -282,6 +291,13 @@ class PasswordFile:
 
     def _unreadable(self, failure: OSError) -> TemporaryFailure:
         return TemporaryFailure(f"{self.path}: cannot be read: {failure.strerror or failure}")
+
+
+def _served_by(table: Table) -> frozenset[str]:
+    """What every record can serve."""
+    if not table.rests:
+        return frozenset()
+    return _WITH_APOP if table.readable == len(table.rests) else PASSWORD_MECHANISMS
 
 
 def _signature(status: os.stat_result) -> tuple[int, int, int, int]:

@@ -62,6 +62,8 @@ class Table:
     kinds: dict[str, tuple[int, str]] = field(default_factory=dict, repr=False)
     readable: int = 0
     """So many records keep the secret itself."""
+    records: dict[str, Record] = field(default_factory=dict, repr=False)
+    """Records that were read whole, by name: a poller comes again and again."""
     broken: set[str] = field(default_factory=set)
     """Users whose record turned out to be broken at a login, and who are logged already."""
 
