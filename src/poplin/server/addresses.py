@@ -64,7 +64,7 @@ def written(bound: socket.socket) -> str:
 
 
 def bind_all(listeners: Sequence[Listener]) -> list[tuple[Listener, socket.socket]]:
-    """Bind every listener, or none.
+    """Bind every listener, and then listen on all; or on none.
 
     Raises:
         ListenErrors: with each address that failed and why.
@@ -77,6 +77,11 @@ def bind_all(listeners: Sequence[Listener]) -> list[tuple[Listener, socket.socke
         except OSError as error:
             if not (listener.optional and error.errno in {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}):
                 errors.append(ListenError(listener.address, error))
+    for listener, socket_ in () if errors else bound:
+        try:
+            socket_.listen(_BACKLOG)
+        except OSError as error:  # bound by somebody else too, who listens
+            errors.append(ListenError(listener.address, error))
     if errors:
         for _, socket_ in bound:
             discard(socket_)
