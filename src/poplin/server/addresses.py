@@ -79,7 +79,7 @@ def bind_all(listeners: Sequence[Listener]) -> list[tuple[Listener, socket.socke
                 errors.append(ListenError(listener.address, error))
     for listener, socket_ in () if errors else bound:
         try:
-            socket_.listen(_BACKLOG)
+            socket_.listen(BACKLOG)
         except OSError as error:  # bound by somebody else too, who listens
             errors.append(ListenError(listener.address, error))
     if errors:
@@ -109,7 +109,6 @@ def _bind(listener: Listener) -> socket.socket:
     try:
         _tune(bound)
         bound.bind(name)
-        bound.listen(BACKLOG)
     except BaseException:
         bound.close()
         raise
@@ -146,7 +145,6 @@ def _bind_unix(path: str, mode: int) -> socket.socket:
             bound.bind(path)
         finally:
             os.umask(before)
-        bound.listen(BACKLOG)
     except BaseException:
         bound.close()
         raise
