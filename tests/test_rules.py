@@ -385,7 +385,7 @@ def test_rule_15_no_name_is_touched_on_its_way_to_who_must_refuse_it(name: str) 
     assert world.boxes["mrose"].openings == 0
 
 
-def test_rule_17_neither_login_delay_nor_expire_is_promised_before_it_is_kept() -> None:
+def test_rule_17_neither_login_delay_nor_expire_is_promised_where_nobody_keeps_it() -> None:
     said, _ = talk(b"CAPA\r\n" + LOGIN + b"CAPA\r\n")
     assert said.count(b"\r\nTOP\r\n") == 2
     assert b"LOGIN-DELAY" not in said

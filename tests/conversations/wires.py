@@ -8,6 +8,7 @@ import base64
 import contextlib
 import socket
 import ssl
+import time
 from collections.abc import AsyncIterator, Coroutine
 from dataclasses import replace
 from typing import Protocol, TypeVar
@@ -294,6 +295,10 @@ class ServerWire:
 
     def drop(self) -> None:
         self._socket.close()
+        # A stop that came before the server noticed would be another ending than the one to be seen.
+        until = time.monotonic() + PATIENCE
+        while self.server.sessions and time.monotonic() < until:
+            time.sleep(0.001)
         self._background.stop()
 
     def finish(self) -> bytes:

@@ -73,6 +73,9 @@ def test_answers() -> None:
     assert changed.push(third, "third") == "third"
     assert changed.bump_up(third, 2) == 0
     assert changed.bump_down(third, 1) == 1
+    assert changed.bump_down(third, 9) == 2
+    assert changed.bump_up(third, 9) == 0
+    assert changed.bump_down(third, 1) == 1
     assert changed.replace("third", C()) is third
     assert changed.shift() is first
     assert changed.pop() is second

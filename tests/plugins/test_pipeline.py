@@ -203,8 +203,8 @@ def test_a_changed_number_corrects_the_size_of_the_message_that_was_sent() -> No
 
 def test_a_body_of_a_plugins_own_corrects_nothing() -> None:
     plugin = Commanding(lambda c: MultiLine(Ok(), Content(b"x")) if isinstance(c, Retr) else c)
-    heard = talk(b"RETR 1\r\nRETR 99\r\nLIST 1\r\n", plugin)
-    assert heard == b"+OK\r\nx\r\n.\r\n+OK\r\nx\r\n.\r\n+OK 1 40\r\n"
+    heard = talk(b"RETR 1\r\nRETR 99\r\nLIST 1\r\nLIST 2\r\n", plugin)
+    assert heard == b"+OK\r\nx\r\n.\r\n" * 2 + b"+OK 1 40\r\n+OK 2 50\r\n"
 
 
 # Replies

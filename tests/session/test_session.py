@@ -198,6 +198,12 @@ def test_a_policy_narrows_what_the_user_base_serves() -> None:
     assert reply.content.body == b"PLAIN\r\n"
 
 
+def test_the_order_of_mechanisms_is_always_the_same() -> None:
+    for offered in (["LOGIN", "PLAIN"], ["PLAIN", "LOGIN"]):
+        service = Setting(World(offered=frozenset(offered))).service()
+        assert list(service.sasl(CLIENT)) == ["LOGIN", "PLAIN"]
+
+
 class PasswordsOnly:
     """An authenticator without the ability to say what it serves."""
 
