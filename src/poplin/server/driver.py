@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import ssl
 from collections.abc import Coroutine
 from dataclasses import replace
@@ -157,6 +158,9 @@ class Driver(Stream):
         CURRENT.set(session.client)
         served = 0
         while not (self._busy or self.closing or self.paused or self._stopping):
+            if connection.queued > self._hub.service.limits.output_octets:
+                self._flush()  # what the client does not read keeps the commands behind it from being carried out
+                continue
             command = connection.next_command()
             if isinstance(command, Need):
                 if command is Need.END:
@@ -167,8 +171,6 @@ class Driver(Stream):
                 break
             served += 1
             self._carry_out(command, session.handle(command))
-            if connection.queued > self._hub.service.limits.output_octets:
-                self._flush()
         if served:
             self._rearm()
         self._flush()
@@ -212,6 +214,7 @@ class Driver(Stream):
         if not self.closing:
             if not task.cancelled():
                 CURRENT.set(self.session.client)
+                self._rearm()
                 return False
             # Not by us: a callback waited for something that somebody else cancelled.
             logger.error("%s: %s was cancelled by its callback", self.session.client.session_id, self._command.verb)
@@ -274,6 +277,7 @@ class Driver(Stream):
             await self.drained()
         else:
             self._rearm()
+            await asyncio.sleep(0)  # neither a quick source nor a lost client keeps the loop from the others
 
     def _body_sent(self, task: asyncio.Task[None]) -> None:
         if self._is_over(task):
@@ -319,15 +323,27 @@ class Driver(Stream):
 
     def _rearm(self) -> None:
         """The client did something: its silence is counted from here. Before login there is one deadline for all."""
-        if self.session.state is State.TRANSACTION:
+        if self.session.state is State.TRANSACTION and not self.paused:
             self.deadline = self._hub.now() + self._hub.service.limits.autologout
+
+    @property
+    def _latest(self) -> float:
+        """When the login has to be done: a client that does not read cannot put that off."""
+        if self.session.state is State.CONNECT or self.session.state is State.AUTHORIZATION:
+            return self._started + self._hub.service.limits.login_timeout
+        return math.inf
+
+    def watch_writing(self) -> None:
+        """Give the client its time to read."""
+        super().watch_writing()
+        self.deadline = min(self.deadline, self._latest)
 
     def expire(self) -> None:
         """The deadline has passed. Silent, and nothing is removed (RFC 1939 section 3)."""
         session = self.session
         if session.state is State.UPDATE and self._busy:
             self.deadline = self._hub.now() + self._hub.service.limits.write_timeout
-        elif self.reads_slowly:
+        elif self.reads_slowly and self._hub.now() < self._latest:
             self.watch_writing()
         else:
             if not self.closing:
