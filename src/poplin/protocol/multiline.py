@@ -3,11 +3,13 @@
 One routine serves RETR and TOP, whole messages and pieces of them: `Encoder`. Nothing here loops over octets;
 what runs per message is a few passes of the interpreter's own search and replace. `Decoder` is the other way.
 
-A two-octet needle makes CPython's search slow (5 µs for 8 KB), a one-octet needle runs at memchr speed (under
-1 µs): so dots at line starts are found by looking for dots and then at the octet before.
+A two-octet needle makes CPython's own search slow (5 µs for 8 KB, 12 µs to replace); a compiled pattern takes 3 µs,
+and no text makes it slow.
 """
 
 from __future__ import annotations
+
+import re
 
 from poplin.content import Form
 
@@ -19,29 +21,7 @@ _CRLF = int(Form.CRLF)
 _LF = int(Form.LF)
 _STUFFED = int(Form.STUFFED)
 _NO_STUFFING = int(Form.UNDOTTED | Form.STUFFED)
-_DENSE = 24  # one dot in so many octets, and walking from dot to dot costs more than one slow search
-
-
-def _stuff(octets: bytes) -> bytes:
-    """Double every dot that follows an LF. The first octet is the caller's business."""
-    position = octets.find(b".", 1)
-    if position < 0:
-        return octets
-    pieces = []
-    last = 0
-    most = 16 + len(octets) // _DENSE
-    while position >= 0:
-        if octets[position - 1] == 10:
-            pieces.append(octets[last:position])
-            last = position
-        position = octets.find(b".", position + 1)
-        most -= 1
-        if not most:
-            return b"\n..".join(octets.split(b"\n."))
-    if not pieces:
-        return octets
-    pieces.append(octets[last:])
-    return b".".join(pieces)
+_DOT_LINE = re.compile(rb"\n\.")
 
 
 class Encoder:
@@ -87,7 +67,7 @@ class Encoder:
                 self.octets -= whole.count(b"\n.") + (self._line_start and whole.startswith(b"."))
             self._line_start = whole.endswith(b"\n")
             return whole
-        stuffed = _stuff(whole)
+        stuffed = _DOT_LINE.sub(b"\n..", whole)
         if self._line_start and whole.startswith(b"."):
             stuffed = b"." + stuffed
         self._line_start = whole.endswith(b"\n")
