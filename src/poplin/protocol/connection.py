@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import binascii
 from enum import Enum
+from typing import Final
 
 from poplin.content import Form
 from poplin.errors import LocalProtocolError, RemoteProtocolError
@@ -33,6 +34,7 @@ NEED_DATA = Need.DATA
 END_OF_INPUT = Need.END
 
 _DEFAULT_LIMITS = Limits()
+_STATUS: Final = (Ok, Err)  # a union would be made anew at each test of it
 
 
 class ServerConnection:
@@ -97,7 +99,7 @@ class ServerConnection:
         """
         if self._encoder is not None:
             self._send_rest(self._encoder, reply)
-        elif isinstance(reply, Ok | Err):
+        elif isinstance(reply, _STATUS):
             self._output.append(reply.line())
             self.queued += 64
         elif isinstance(reply, MultiLine):

@@ -15,7 +15,7 @@ import math
 import ssl
 from collections.abc import Coroutine
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from poplin.errors import RemoteProtocolError
 from poplin.identity import CURRENT, ClientFacts
@@ -39,6 +39,7 @@ logger = logging.getLogger("poplin.server")
 
 _MOST_WAITING = 65_536  # octets of commands not carried out yet, above which we stop reading
 _TURN = 512  # commands carried out in one turn of the loop: some milliseconds of NOOP or LIST n
+_STATUS: Final = (Ok, Err)  # a union would be made anew at each test of it
 _GREETING = Noop()  # stands for the command that the greeting answers
 
 
@@ -245,7 +246,7 @@ class Driver(Stream):
             self._hub.later(reply.delay, self._answer_late, replace(reply, delay=0))
             return
         self._connection.send(reply)
-        if isinstance(reply, Ok | Err) and reply.after is not After.GO_ON:
+        if isinstance(reply, _STATUS) and reply.after is not After.GO_ON:
             if reply.after is After.START_TLS:
                 self._start_tls()
             else:
