@@ -45,14 +45,18 @@ def test_autologout_is_silent_and_removes_nothing(serve: Serve, caplog: pytest.L
     assert any("ended by timeout" in line and "marks-dropped=1" in line for line in lines)
 
 
+def drip(wire: Wire) -> None:
+    while True:
+        wire.send(b"N")
+        time.sleep(0.01)
+
+
 def test_half_a_command_puts_nothing_off(serve: Serve) -> None:
     """A slow-loris drips octets, never a command."""
     store = GatedMaildrops(TWO)
     served = serve(store, GatedDoor(), limits=limits(autologout=0.3))
     with logged_in(served.ports["none"]) as wire, pytest.raises(OSError, match=r"reset|pipe"):
-        while True:
-            wire.send(b"N")
-            time.sleep(0.01)
+        drip(wire)
     until(lambda: store.endings == [Ending.TIMEOUT], "the session timed out")
 
 

@@ -94,6 +94,11 @@ class Wire:
         assert self.ask(f"USER {user}").startswith(b"+OK")
         return self.ask(f"PASS {password}")
 
+    def taken(self) -> bytes:
+        """What was read from the socket already and not used yet; it counts as used now."""
+        taken, self._input = self._input, b""
+        return taken
+
     def rest(self) -> bytes:
         """Everything until the server closes; a reset is an error."""
         pieces = [self._input]
