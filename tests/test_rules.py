@@ -47,15 +47,22 @@ PROOFS = {
         "maildrops/test_locking.py::test_a_killed_process_leaves_no_lock",
         "maildrops/test_locking.py::test_a_forked_child_does_not_keep_the_lock",
     ],
-    10: ["fuzz/test_fuzz.py::test_the_core_holds_no_more_than_its_bounds"],
+    10: [
+        "fuzz/test_fuzz.py::test_the_core_holds_no_more_than_its_bounds",
+        "server/test_time.py::test_who_never_reads_a_message_is_dropped",
+    ],
     11: ["server/test_listeners.py::test_accepted_sockets_notice_dead_peers_and_send_at_once"],
-    12: ["session/test_session.py::test_secrets_reach_no_log"],
+    12: [
+        "session/test_session.py::test_secrets_reach_no_log",
+        "authentication/test_password_file.py::test_a_broken_record_costs_as_much",
+    ],
     13: ["conversations/nul-in-commands.txt", "conversations/nasty-messages.txt"],
     14: ["conversations/rfc1939-7-apop.txt", "session/test_service.py::test_a_greeting_is_never_taken_for_a_timestamp"],
     15: [
         "authentication/test_user_names.py::test_no_name_that_passes_can_leave_its_place",
         "maildrops/test_maildir.py::test_a_name_that_must_not_reach_a_path_is_refused",
     ],
+    16: ["server/test_time.py::test_autologout_is_silent_and_removes_nothing"],
 }
 
 

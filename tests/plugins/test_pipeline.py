@@ -31,7 +31,7 @@ from poplin.plugins.events import (
 from poplin.plugins.pipeline import Pipeline
 from poplin.protocol.commands import Command, Dele, Noop, Other, Quit, Retr, Stat
 from poplin.protocol.parsing import parse_command
-from poplin.protocol.replies import After, Begin, Err, MultiLine, Ok, Reply
+from poplin.protocol.replies import After, Begin, Continuation, Err, MultiLine, Ok, Reply
 from poplin.session.session import Session
 
 CLIENT = ClientFacts("127.0.0.1", session_id="t-1")
@@ -251,6 +251,25 @@ def test_a_swallowed_reply_loses_its_text_alone(others: bool) -> None:
     assert heard.startswith(b"+OK\r\n-ERR\r\n+OK\r\nSubject: sized\r\n")
     assert heard.endswith(b"\r\n.\r\n+OK goodbye\r\n")
     assert ("STAT" in above.seen) is others
+
+
+def test_a_challenge_passes_by_a_plugin_unchanged() -> None:
+    """Its octets are the mechanism's business: a plugin that changes or swallows them changes nothing."""
+    octets = b"AUTH LOGIN\r\nbXJvc2U=\r\nc2VjcmV0\r\n"
+
+    def replies(plugin: Plugin | None) -> bytes:
+        pipeline = Pipeline([plugin] if plugin is not None else [])
+        wire = CoreWire(Setting(World({"mrose": Box("secret", dict(MESSAGES))}), pipeline=pipeline))
+        wire.send(octets)
+        return wire.finish()
+
+    def is_challenge(reply: Reply) -> bool:
+        return isinstance(reply, Continuation)
+
+    forging = Replying(lambda command, reply: Continuation(b"forged") if is_challenge(reply) else reply)
+    swallowing = Replying(lambda command, reply: Swallow() if is_challenge(reply) else reply)
+    assert replies(forging) == replies(swallowing) == replies(None)
+    assert replies(None).endswith(b"+OK 2 messages (90 octets)\r\n")
 
 
 def test_what_follows_a_reply_is_not_a_plugins_business() -> None:

@@ -6,13 +6,16 @@ import pytest
 
 from conversations.wires import CoreWire, SessionWire
 from conversations.world import Box, Setting, World, sized
+from poplin.authentication.base import Credentials, PasswordProof
 from poplin.command_server import CommandServer
-from poplin.errors import InUse, TemporaryFailure
-from poplin.maildrops.base import Ending
+from poplin.errors import AuthenticationFailed, InUse, PermanentFailure, TemporaryFailure
+from poplin.identity import ClientFacts, Identity
+from poplin.maildrops.base import Ending, OpenRequest
 from poplin.plugins.base import CommandVerdict, Plugin
 from poplin.protocol.commands import Command
 from poplin.protocol.replies import Err, Reply, Status
 from poplin.protocol.states import State
+from poplin.server.server import Server
 
 LOGIN = b"USER mrose\r\nPASS secret\r\n"
 
@@ -41,6 +44,23 @@ class Own(CommandServer):
 
     def do_RETR(self, argument: str) -> Reply:
         return self.data("here", ["one", ".two", b"three\r\n"])
+
+
+def test_capa_behind_a_login_of_its_own() -> None:
+    said = talk(Own, b"PASS  geheim \r\nCAPA\r\n")
+    assert said.endswith(b"\r\nIMPLEMENTATION poplin\r\n.\r\n")
+
+
+def test_a_class_without_maildrops_and_users_offers_what_its_methods_serve() -> None:
+    server = Server(commands=Own, host="127.0.0.1", port=0)
+    assert set(server.service.mechanisms()) == {"USER"}
+    bare = Server(commands=CommandServer, host="127.0.0.1", port=0)
+    assert set(bare.service.mechanisms()) == set()
+    client = ClientFacts("127.0.0.1")
+    with pytest.raises(AuthenticationFailed):
+        bare.service.authenticator.authenticate(Credentials("USER", "mrose", PasswordProof("x")), client)
+    with pytest.raises(PermanentFailure):
+        bare.service.maildrops.open(OpenRequest(identity=Identity("mrose"), client=client))
 
 
 def test_a_login_of_its_own_moves_only_with_ok() -> None:

@@ -10,11 +10,11 @@ from conversations.wires import TLS, CoreWire, step
 from conversations.world import Box, OpenBox, Setting, World, sized
 from poplin.authentication.base import Credentials
 from poplin.content import Content
-from poplin.errors import MessageGone, MessageUnreadable, TemporaryFailure
+from poplin.errors import MessageGone, MessageUnreadable, SessionError, TemporaryFailure
 from poplin.identity import ClientFacts, Identity, MaybeAwaitable
 from poplin.limits import Limits
 from poplin.maildrops.base import Ending, Entry, Maildrop, OpenRequest, Removal, Scan
-from poplin.protocol.commands import Command
+from poplin.protocol.commands import AuthCancel, AuthResponse, Command
 from poplin.protocol.parsing import parse_command, parse_sasl_response
 from poplin.protocol.replies import After, Continuation, Err, MultiLine, Ok, Reply
 from poplin.protocol.states import State
@@ -461,3 +461,36 @@ def test_a_body_that_comes_in_pieces_is_passed_on_unread() -> None:
     wire.session.service = made(world, maildrops=Opening(world, Streaming))
     wire.send(b"USER mrose\r\nPASS secret\r\nRETR 1\r\nLIST 1\r\nQUIT\r\n")
     assert wire.finish().endswith(b"+OK message follows\r\nA: 1\r\n\r\n..\r\n.\r\n+OK 1 11\r\n+OK goodbye\r\n")
+
+
+class Odd(SessionError):
+    """An error of somebody else's, with a text that is none of ours."""
+
+    code = "X-ODD"
+    text_id = "no such text"
+
+
+def test_an_error_without_a_text_of_ours_is_a_plain_refusal() -> None:
+    class Refusing:
+        def open(self, request: OpenRequest, /) -> Maildrop:
+            raise Odd("detail")
+
+    sat = Sat(made(World({"mrose": Box("secret")}), maildrops=Refusing()))
+    assert sat.log_in() == Err("failed", "X-ODD")
+
+
+def test_a_response_outside_an_exchange_is_a_mistake_of_the_client() -> None:
+    """Only a plugin can bring one about: the core knows when an exchange is under way."""
+    sat = Sat()
+    assert sat.do(AuthResponse(b"x")) == Err("the response is not valid for this mechanism", bad=True)
+    assert sat.do(AuthCancel()) == Err("authentication cancelled")
+
+
+def test_sizes_that_are_known_in_part_are_completed() -> None:
+    class Half(Plain):
+        def scan(self) -> list[Entry]:  # type: ignore[override]  # the contract allows both
+            return [Entry("uid-1", 7), Entry("uid-2")]
+
+    sat, _ = sat_at(Half)
+    assert sat.type("LIST 2") == Ok("2 200")
+    assert isinstance(sat.type("STAT"), Ok)
