@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from poplin.errors import ConfigurationError as ConfigurationError
     from poplin.errors import Error as Error
     from poplin.errors import InUse as InUse
+    from poplin.errors import LoginTooSoon as LoginTooSoon
     from poplin.errors import MessageGone as MessageGone
     from poplin.errors import PermanentFailure as PermanentFailure
     from poplin.errors import Refused as Refused
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from poplin.server.hub import Listener as Listener
     from poplin.server.server import Server as Server
     from poplin.session.service import Policy as Policy
+    from poplin.terms import NEVER as NEVER
 
 __version__ = "0.1.0"
 
@@ -68,8 +70,10 @@ _HOMES = {
     "InUse": "poplin.errors",
     "Limits": "poplin.limits",
     "Listener": "poplin.server.hub",
+    "LoginTooSoon": "poplin.errors",
     "Maildrop": "poplin.maildrops.base",
     "MessageGone": "poplin.errors",
+    "NEVER": "poplin.terms",
     "OpenRequest": "poplin.maildrops.base",
     "Opener": "poplin.maildrops.base",
     "PermanentFailure": "poplin.errors",

@@ -9,6 +9,7 @@ The text of an exception is for the log and for the developer; the client hears 
     │   ├── Refused                 the request is not allowed (no code, or [AUTH] at login)
     │   ├── AuthenticationFailed    [AUTH]
     │   ├── InUse                   [IN-USE]
+    │   ├── LoginTooSoon            [LOGIN-DELAY]
     │   ├── TemporaryFailure        [SYS/TEMP]
     │   │   └── LeaseLost           exclusive access was lost: nothing was removed
     │   ├── PermanentFailure        [SYS/PERM]
@@ -27,6 +28,7 @@ __all__ = [
     "InUse",
     "LeaseLost",
     "LocalProtocolError",
+    "LoginTooSoon",
     "MessageGone",
     "MessageUnreadable",
     "PermanentFailure",
@@ -111,6 +113,25 @@ class InUse(SessionError):
             f"{seconds // 3600}h{seconds // 60 % 60:02}m" if seconds >= 3600 else f"{seconds // 60}m{seconds % 60:02}s"
         )
         return {"since": age if seconds >= 60 else f"{seconds}s", "where": self.where or "elsewhere"}
+
+
+class LoginTooSoon(SessionError):
+    """The user's last login is not long enough ago (RFC 2449 section 8.1.2: ``[LOGIN-DELAY]``).
+
+    `seconds` are left to wait; the client, whose credentials were right, is told.
+    """
+
+    code = ResponseCode.LOGIN_DELAY
+    text_id = "login-delay"
+
+    def __init__(self, seconds: int) -> None:
+        super().__init__(seconds)
+        self.seconds = seconds
+
+    @property
+    def fields(self) -> dict[str, object]:
+        """The seconds that are left."""
+        return {"seconds": self.seconds}
 
 
 class TemporaryFailure(SessionError):

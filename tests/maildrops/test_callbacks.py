@@ -8,7 +8,7 @@ import logging
 import os
 import tempfile
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from email.message import EmailMessage
 from email.parser import BytesParser
@@ -20,13 +20,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contract.maildrops import MaildropContract, Store, body_of, fetched, opened, reference_wire, run, scanned
-from poplin.calling import WrongAnswer, blocking
+from poplin.calling import WrongAnswer, blocking, in_thread
 from poplin.errors import LeaseLost, MessageGone, MessageUnreadable, TemporaryFailure
 from poplin.identity import ClientFacts, Identity, settle
 from poplin.maildrops.base import Ending, Entry, Maildrop, Opener, OpenRequest, Removal
 from poplin.maildrops.callbacks import (
     CallbackMaildrops,
     DeleteCallback,
+    DryRun,
     ListCallback,
     RetrieveCallback,
     SizeCallback,
@@ -273,7 +274,7 @@ class TestSizes:
     def test_a_message_that_cannot_be_had_does_not_hide_the_others(self, caplog: pytest.LogCaptureFixture) -> None:
         def retrieve(user: str, message_id: str) -> bytes | None:
             if message_id == "broken":
-                raise KeyError(message_id)
+                raise KeyError("another key")
             if message_id == "unreadable":
                 raise MessageUnreadable(message_id)
             return None if message_id == "gone" else b"x\n"
@@ -297,7 +298,7 @@ class TestSizes:
                 maildrop(retrieve=lambda user, message_id: iter(pieces)).retrieve(Entry("one", key="one"))
             )
             assert not isinstance(content.body, bytes)
-            return await count_octets(content)
+            return await count_octets(content, in_thread)
 
         assert asyncio.run(count()) == len(reference_wire(b"".join(pieces)))
 
@@ -336,6 +337,28 @@ class TestRetrieving:
         async def conversation() -> None:
             box = maildrop(retrieve=lambda user, message_id: "ü\n")
             assert await fetched(box, Entry("one", key="one")) == "ü\r\n".encode()
+
+        run(conversation)
+
+    @pytest.mark.parametrize("kind", ["plain", "async", "blocking"])
+    def test_a_dictionary_without_that_message_says_gone_and_any_other_key_is_a_bug(self, kind: str) -> None:
+        messages: dict[str, bytes] = {}
+
+        async def later(user: str, message_id: str) -> bytes:
+            return messages[message_id]
+
+        kinds: dict[str, RetrieveCallback] = {
+            "plain": lambda user, message_id: messages[message_id],
+            "async": later,
+            "blocking": blocking(lambda user, message_id: messages[message_id]),
+        }
+
+        async def conversation() -> None:
+            box = maildrop(retrieve=kinds[kind])
+            with pytest.raises(MessageGone):
+                await settle(box.retrieve(Entry("one", key="one")))
+            with pytest.raises(KeyError):
+                await settle(maildrop(retrieve=lambda *_: messages["other"]).retrieve(Entry("one", key="one")))
 
         run(conversation)
 
@@ -396,16 +419,20 @@ class TestRetrieving:
         assert threads
         assert threading.get_ident() not in threads
 
-    def test_an_exception_in_the_middle_is_not_the_end_of_the_message(self) -> None:
+    def test_an_exception_in_the_middle_is_not_the_end_of_the_message(self, caplog: pytest.LogCaptureFixture) -> None:
         def retrieve(user: str, message_id: str) -> Iterator[bytes]:
             yield b"half of "
             raise ZeroDivisionError
 
         async def conversation() -> None:
-            with pytest.raises(ZeroDivisionError):
+            with pytest.raises(ZeroDivisionError) as raised:
                 await fetched(maildrop(retrieve=retrieve), Entry("one", key="one"))
+            assert raised.value.__notes__[-1].endswith("for user 'bob', message 'one'")
 
         run(conversation)
+        (record,) = caplog.records
+        assert record.exc_info
+        assert "failed in the middle of a message" in record.getMessage()
 
 
 class TestRemoving:
@@ -442,13 +469,108 @@ class TestRemoving:
         assert (removal.removed, removal.failed) == (2, 1)
         assert removal.reason.endswith("ZeroDivisionError: planned")
         assert deleted == ["0", "2"]
-        assert "the callback delete failed for message '1' of bob" in caplog.text
+        assert "the callback delete (" in caplog.text
+        assert ") failed for message '1' of bob" in caplog.text
 
     def test_gone_is_what_was_wanted(self) -> None:
         def delete(user: str, message_id: str) -> None:
             raise MessageGone(message_id)
 
         assert self.removed(delete) == Removal(3)
+
+    def test_a_dictionary_without_that_message_says_gone_and_any_other_key_is_a_bug(self) -> None:
+        messages = {"0": b"", "2": b""}
+        assert self.removed(lambda user, message_id: messages.pop(message_id)) == Removal(3)
+        assert messages == {}
+        settings: dict[str, str] = {}
+        assert self.removed(lambda user, message_id: settings["folder"]).failed == 3
+
+    def test_all_at_once(self) -> None:
+        asked: list[tuple[str, list[str]]] = []
+        opener = CallbackMaildrops(
+            list=lambda user: ["a", "b", "c"],
+            retrieve=lambda user, message_id: b"x\n",
+            delete_all=lambda user, ids: asked.append((user, list(ids))),
+        )
+        assert removal_of(opener, [0, 2]) == Removal(2)
+        assert asked == [("bob", ["a", "c"])]
+
+    def test_a_batch_that_fails_removed_nothing(self) -> None:
+        def delete_all(user: str, ids: Sequence[str]) -> None:
+            raise ZeroDivisionError
+
+        opener = CallbackMaildrops(
+            list=lambda user: ["a"], retrieve=lambda user, message_id: b"", delete_all=blocking(delete_all)
+        )
+        with pytest.raises(ZeroDivisionError) as raised:
+            removal_of(opener, [0])
+        assert "the callback delete_all (" in raised.value.__notes__[0]
+
+    def test_one_way_to_delete_is_enough(self) -> None:
+        with pytest.raises(TypeError, match="delete_all all that are marked: give one of them"):
+            CallbackMaildrops(
+                list=lambda user: [],
+                retrieve=lambda user, message_id: b"",
+                delete=lambda user, message_id: None,
+                delete_all=lambda user, ids: None,
+            )
+
+    @pytest.mark.parametrize("kind", ["fixed", "plain", "async", "blocking"])
+    @pytest.mark.parametrize("batch", [False, True])
+    def test_a_dry_run_removes_nothing_and_the_log_says_so(
+        self, kind: str, batch: bool, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        async def later(user: str) -> bool:
+            return user == "bob"
+
+        kinds: dict[str, DryRun] = {
+            "fixed": True,
+            "plain": lambda user: {"bob": True}.get(user),
+            "async": later,
+            "blocking": blocking(lambda user: user == "bob"),
+        }
+
+        def never(*arguments: object) -> None:
+            raise AssertionError(arguments)
+
+        opener = CallbackMaildrops(
+            list=lambda user: ["a", "b"],
+            retrieve=lambda user, message_id: b"",
+            delete=None if batch else never,
+            delete_all=never if batch else None,
+            dry_run=kinds[kind],
+        )
+        caplog.set_level(logging.INFO)
+        assert removal_of(opener, [0, 1]) == Removal(0)
+        assert "dry run: 2 messages of bob are marked, and none was removed" in caplog.text
+
+    def test_whoever_is_not_in_the_dry_run_is_served(self) -> None:
+        deleted: list[str] = []
+        opener = CallbackMaildrops(
+            list=lambda user: ["a"],
+            retrieve=lambda user, message_id: b"",
+            delete=lambda user, message_id: deleted.append(message_id),
+            dry_run=lambda user: {"alice": True}.get(user),
+        )
+        assert removal_of(opener, [0]) == Removal(1)
+        assert deleted == ["a"]
+
+    def test_a_dry_run_that_answers_nonsense_removes_nothing(self) -> None:
+        def never(*arguments: object) -> None:
+            raise AssertionError(arguments)
+
+        opener = CallbackMaildrops(
+            list=lambda user: ["a"],
+            retrieve=lambda user, message_id: b"",
+            delete=never,
+            dry_run=lambda user: "no",  # type: ignore[arg-type, return-value]  # the mistake is the test
+        )
+        with pytest.raises(
+            WrongAnswer, match=r"the callback dry_run \(.*\) returned str for user 'bob'; expected True,"
+        ):
+            removal_of(opener, [0])
+        with pytest.raises(TypeError, match="dry_run is str, not True, False or a function"):
+            CallbackMaildrops(list=lambda user: [], retrieve=lambda user, message_id: b"", dry_run="no")  # type: ignore[arg-type]  # the mistake is the test
 
     def test_poplin_s_own_errors_count_as_failures(self) -> None:
         def delete(user: str, message_id: str) -> None:
@@ -457,7 +579,18 @@ class TestRemoving:
         assert self.removed(delete).failed == 3
 
     def test_without_the_callback_nothing_is_removed_and_nobody_told(self) -> None:
-        assert self.removed(None) == Removal(3)
+        assert self.removed(None) == Removal(0)
+
+
+def removal_of(opener: CallbackMaildrops, positions: list[int]) -> Removal:
+    """What comes of removing the messages at these positions."""
+
+    async def conversation() -> Removal:
+        box = await settle(opener.open(OpenRequest(identity=Identity("bob"), client=ClientFacts())))
+        scan = await scanned(box)
+        return await settle(box.remove([scan[position] for position in positions]))
+
+    return run(conversation)
 
 
 class TestOpening:

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
 from poplin.authentication.base import PASSWORD_MECHANISMS, ApopProof, Credentials
-from poplin.calling import WrongAnswer, call, check_callback, then
+from poplin.calling import Callback, WrongAnswer, then
 from poplin.errors import AuthenticationFailed, Refused
 from poplin.identity import ClientFacts, Identity, MaybeAwaitable
 
@@ -19,8 +19,12 @@ ApopAnswer: TypeAlias = Identity | int | None
 
 AuthenticateCallback: TypeAlias = Callable[[str, str, ClientFacts], Answer | Awaitable[Answer]]
 """Called with user, password, client."""
-ApopCallback: TypeAlias = Callable[[str, str, str, ClientFacts], ApopAnswer | Awaitable[ApopAnswer]]
-"""Called with user, digest, timestamp, client; `poplin.authentication.apop.apop_matches` does the sum."""
+ApopCallback: TypeAlias = (
+    Callable[[str, str, str, ClientFacts], ApopAnswer | Awaitable[ApopAnswer]]
+    | Callable[[str, str, str], ApopAnswer | Awaitable[ApopAnswer]]
+)
+"""Called with user, digest, timestamp and, if it takes four, client; the timestamp is the banner's, with its angle
+brackets, and `poplin.authentication.apop.apop_matches` does the sum."""
 
 
 class CallbackAuthenticator:
@@ -33,10 +37,12 @@ class CallbackAuthenticator:
     """
 
     def __init__(self, *, authenticate: AuthenticateCallback | None = None, apop: ApopCallback | None = None) -> None:
-        check_callback("authenticate", authenticate, "user", "password", "client")
-        check_callback("apop", apop, "user", "digest", "timestamp", "client")
-        self._authenticate = authenticate
-        self._apop = apop
+        self._authenticate: Callback | None = None
+        self._apop: Callback | None = None
+        if authenticate is not None:
+            self._authenticate = Callback("authenticate", authenticate, "user", "password", "client")
+        if apop is not None:
+            self._apop = Callback("apop", apop, "user", "digest", "timestamp", "client", fewest=3)
         offered = PASSWORD_MECHANISMS if authenticate or not apop else frozenset[str]()
         self._mechanisms = offered | {"APOP"} if apop else offered
 
@@ -55,18 +61,17 @@ class CallbackAuthenticator:
         user, proof = credentials.user, credentials.proof
         if not user or not user.isprintable():
             raise AuthenticationFailed("a user name that is empty or cannot be shown")
+        callback = self._apop if isinstance(proof, ApopProof) else self._authenticate
+        if callback is None:
+            raise AuthenticationFailed(f"there is no callback for {credentials.mechanism}")
         if isinstance(proof, ApopProof):
-            if self._apop is None:
-                raise AuthenticationFailed("there is no apop callback")
-            answer = call(self._apop, user, proof.digest, proof.timestamp, client)
+            answer = callback(user, proof.digest, proof.timestamp, client)
         else:
-            if self._authenticate is None:
-                raise AuthenticationFailed("there is no authenticate callback")
-            answer = call(self._authenticate, user, proof.password, client)
-        return then(answer, lambda settled: _identity(settled, credentials))
+            answer = callback(user, proof.password, client)
+        return then(answer, lambda settled: _identity(settled, credentials, callback))
 
 
-def _identity(answer: object, credentials: Credentials) -> Identity:
+def _identity(answer: object, credentials: Credentials, callback: Callback) -> Identity:
     """What a callback's answer means.
 
     Raises:
@@ -75,7 +80,7 @@ def _identity(answer: object, credentials: Credentials) -> Identity:
     apop = isinstance(credentials.proof, ApopProof)
     if not isinstance(answer, Identity | int | None) and (apop or not isinstance(answer, str)):
         expected = "True, False or an Identity" if apop else "True, False, the user's name or an Identity"
-        raise WrongAnswer(answer, "apop" if apop else "authenticate", expected, user=credentials.user)
+        raise WrongAnswer(answer, callback, expected, user=credentials.user)
     if not answer:
         raise AuthenticationFailed("the callback refused")
     if credentials.authorization not in {"", credentials.user}:

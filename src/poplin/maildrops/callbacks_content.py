@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import stat
 import sys
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Hashable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias, cast
 
-from poplin.calling import WrongAnswer, in_thread
+from poplin.calling import Callback, WrongAnswer, note
 from poplin.content import Content, FileRegion, examine
 from poplin.errors import MessageGone, MessageUnreadable
 
 if TYPE_CHECKING:
     from email.message import EmailMessage
 
-__all__ = ["Refusal", "Retrieved", "content_of", "count_octets"]
+__all__ = ["Retrieved", "Source", "content_of", "count_octets"]
+
+log = logging.getLogger("poplin.maildrops")
 
 Retrieved: TypeAlias = (
     "bytes | bytearray | memoryview | str | EmailMessage | os.PathLike[str]"
@@ -24,32 +28,59 @@ Retrieved: TypeAlias = (
 """A whole message: octets, text (sent as UTF-8), an `EmailMessage`, the path of its file (no ``str``, which
 is text), or pieces of it, which need not be lines. Line ends may be LF or CRLF. ``None``: it is gone."""
 
-Refusal: TypeAlias = Callable[[object], WrongAnswer]
-"""Makes the error that names the callback and the message."""
+Read: TypeAlias = Callable[[Callable[[int], bytes], int], Awaitable[bytes]]
+"""Reads a piece of a file, in a thread."""
 
 _SMALL = 262_144
 
 
-def content_of(value: object, refuse: Refusal, *, threaded: bool) -> Content:
-    """The message that a callback gave; `threaded`: its pieces are made in a thread, as they may block.
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Which callback was asked for which message."""
+
+    callback: Callback
+    user: str
+    key: Hashable
+    expected: str
+
+    def refuse(self, value: object) -> WrongAnswer:
+        """The error that names the callback and the message."""
+        return WrongAnswer(value, self.callback, self.expected, user=self.user, message=self.key)
+
+    async def next(self, pieces: Iterator[object]) -> object:
+        """The next piece, or `_END`; made in a thread if the callback may block."""
+        if self.callback.blocking:
+            return await self.callback.in_thread(self.user, _next, pieces)
+        return self.callback.watched(_next, pieces)
+
+    def broke(self, error: Exception) -> None:
+        """An exception came in the middle: the client's connection is cut, and only here the log learns why."""
+        note(error, f"in the callback {self.callback} for user {self.user!r}, message {self.key!r}")
+        log.error("the callback %s failed in the middle of a message", self.callback, exc_info=error)
+
+
+def content_of(value: object, source: Source) -> Content:
+    """The message that a callback gave.
 
     Raises:
         MessageGone: there is none, or its file is not there.
         MessageUnreadable: its file cannot be read.
-        WrongAnswer: made by `refuse`.
+        WrongAnswer: it is no message.
     """
     if value is None:
         raise MessageGone("the callback gave None")
     if isinstance(value, os.PathLike):
         return _from_file(os.fspath(value))
-    body = _at_once(value, refuse)
+    body = _at_once(value, source)
     if body is None:
-        return Content(_stream(value, refuse, threaded=threaded))
+        if not isinstance(value, AsyncIterable | Iterable):
+            raise source.refuse(value)
+        return Content(_stream(value, source))
     octets, form = examine(body)
     return Content(body, form, octets)
 
 
-def _at_once(value: object, refuse: Refusal) -> bytes | None:
+def _at_once(value: object, source: Source) -> bytes | None:
     """The octets of what is here as a whole; ``None`` for what comes in pieces."""
     if isinstance(value, bytes):
         return value
@@ -64,18 +95,18 @@ def _at_once(value: object, refuse: Refusal) -> bytes | None:
         message = cast("EmailMessage", value)
         return message.as_bytes(policy=message.policy.clone(linesep="\r\n", mangle_from_=False))
     if isinstance(value, list | tuple):
-        return b"".join([_piece(piece, refuse) for piece in value])
+        return b"".join([_piece(piece, source) for piece in value])
     return None
 
 
-def _piece(piece: object, refuse: Refusal) -> bytes:
+def _piece(piece: object, source: Source) -> bytes:
     if isinstance(piece, bytes):
         return piece
     if isinstance(piece, str):
         return piece.encode(errors="surrogateescape")
     if isinstance(piece, bytearray | memoryview):
         return bytes(piece)
-    raise refuse(piece)
+    raise source.refuse(piece)
 
 
 def _from_file(path: str | bytes) -> Content:
@@ -105,18 +136,19 @@ def _from_file(path: str | bytes) -> Content:
         region.close()
 
 
-async def _stream(value: object, refuse: Refusal, *, threaded: bool) -> AsyncIterator[bytes]:
+async def _stream(value: AsyncIterable[object] | Iterable[object], source: Source) -> AsyncIterator[bytes]:
     """The pieces of an iterable, one at a time, as they are asked for; its source is closed at the end."""
     try:
         if isinstance(value, AsyncIterable):
             async for piece in value:
-                yield _piece(piece, refuse)
-        elif isinstance(value, Iterable):
-            pieces = iter(value)
-            while (piece := await in_thread(_next, pieces) if threaded else _next(pieces)) is not _END:
-                yield _piece(piece, refuse)
+                yield _piece(piece, source)
         else:
-            raise refuse(value)
+            pieces = iter(value)
+            while (piece := await source.next(pieces)) is not _END:
+                yield _piece(piece, source)
+    except Exception as error:
+        source.broke(error)
+        raise
     finally:
         await _close(value)
 
@@ -137,13 +169,13 @@ async def _close(source: object) -> None:
         source.close()
 
 
-async def count_octets(content: Content) -> int:
+async def count_octets(content: Content, read: Read) -> int:
     """The octets of `content` as sent; a stream or a long file is read through, and nothing of it is kept."""
     if content.octets is not None:
         return content.octets
     octets = 0
     last = b"\n"
-    async for piece in _pieces(content.body):
+    async for piece in _pieces(content.body, read):
         if piece:
             octets += len(piece) + piece.count(b"\n") - piece.count(b"\r\n")
             octets -= last == b"\r" and piece.startswith(b"\n")
@@ -151,11 +183,11 @@ async def count_octets(content: Content) -> int:
     return octets + (0 if last == b"\n" else 2)
 
 
-async def _pieces(body: bytes | FileRegion | AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def _pieces(body: bytes | FileRegion | AsyncIterator[bytes], read: Read) -> AsyncIterator[bytes]:
     if isinstance(body, bytes):
         yield body
     elif isinstance(body, FileRegion):
-        while piece := await in_thread(body.read, _SMALL):
+        while piece := await read(body.read, _SMALL):
             yield piece
     else:
         async for piece in body:

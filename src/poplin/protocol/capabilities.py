@@ -5,10 +5,10 @@ Which capabilities hold is the session's knowledge (`Facts`); how they are spelt
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import functools
 from dataclasses import dataclass
 
-__all__ = ["Capability", "Facts", "capabilities"]
+__all__ = ["Capability", "Facts", "capabilities", "capability_body"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,15 +28,24 @@ class Facts:
 
     `sasl` are the mechanisms on offer, without USER and APOP; `user` tells whether USER/PASS works; both must
     be the same before and after login (clients compare). `starttls` is true only where STLS would succeed.
+    `login_delay` and `expire` are the arguments as they are sent (RFC 2449 sections 6.5 and 6.7), ``""`` for none.
     """
 
     user: bool
-    sasl: Collection[str]
+    sasl: tuple[str, ...]
     starttls: bool
     top: bool = True
     uidl: bool = True
     implementation: str = ""
+    login_delay: str = ""
+    expire: str = ""
     custom: tuple[Capability, ...] = ()
+
+
+@functools.lru_cache(maxsize=64)
+def capability_body(facts: Facts) -> bytes:
+    """The lines of CAPA, ready for the wire; made once for each set of facts."""
+    return "".join(f"{capability}\r\n" for capability in capabilities(facts)).encode()
 
 
 def capabilities(facts: Facts) -> list[Capability]:
@@ -46,10 +55,13 @@ def capabilities(facts: Facts) -> list[Capability]:
     if facts.user:
         found.append(Capability("USER"))
     if facts.sasl:
-        found.append(Capability("SASL", tuple(sorted(facts.sasl))))
+        found.append(Capability("SASL", facts.sasl))
     found += [Capability("RESP-CODES"), Capability("AUTH-RESP-CODE"), Capability("PIPELINING")]
     if facts.starttls:
         found.append(Capability("STLS"))
+    for tag, argument in (("LOGIN-DELAY", facts.login_delay), ("EXPIRE", facts.expire)):
+        if argument:
+            found.append(Capability(tag, tuple(argument.split())))
     found += facts.custom
     if facts.implementation:
         found.append(Capability("IMPLEMENTATION", (facts.implementation,)))

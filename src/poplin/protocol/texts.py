@@ -84,6 +84,7 @@ ENGLISH: Final[Mapping[str, str]] = MappingProxyType(
         "refused": "refused",
         "in-use": "the maildrop is in use by another session",
         "in-use-since": "the maildrop is in use since {since} from {where}",
+        "login-delay": "logged in too recently; the next login is possible in {seconds} seconds",
         "temporary-failure": "temporary failure, try again later",
         "permanent-failure": "this cannot be done; ask the administrator",
         "swallowed": "not done",

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import BinaryIO, Protocol, Self, TypeVar
 
+from poplin.abilities import implements
 from poplin.authentication.base import Authenticator
 from poplin.errors import Error
 from poplin.identity import ClientFacts
@@ -30,11 +31,14 @@ from poplin.server.addresses import BACKLOG, ListenErrors, bind_all, discard, wr
 from poplin.server.admission import Admission
 from poplin.server.driver import Driver
 from poplin.server.hub import Hub, Listener, Totals
+from poplin.server.login_times import LoginMemory
 from poplin.server.pair import PairTransport
 from poplin.server.running import first_of, runner
+from poplin.session.attendants import Attends
 from poplin.session.methods import CommandMethods, NoMaildrops, NoUsers
 from poplin.session.service import Policy, Service
 from poplin.session.session import Session
+from poplin.terms import HasTerms
 
 __all__ = ["Progress", "Server", "ServiceObject"]
 
@@ -74,7 +78,8 @@ class Progress:
 
 def _timestamp(hostname: str) -> str:
     # RFC 1939 section 7, in the one form that every client takes: digits, a dot, digits, @, a host.
-    return f"<{secrets.randbits(48)}.{secrets.randbits(48)}@{hostname}>"
+    first, second = divmod(secrets.randbits(96), 1 << 48)
+    return f"<{first}.{second}@{hostname}>"
 
 
 class Server:
@@ -128,11 +133,14 @@ class Server:
             authenticator=judge,
             policy=policy or Policy(),
             limits=limits or Limits(),
-            pipeline=Pipeline((*getattr(service, "plugins", ()), *plugins)),
+            pipeline=Pipeline(plugins),
             timestamp=_timestamp,
             enter=self._admission.enter,
             leave=self._admission.leave,
             methods=commands,
+            terms=next((one.terms for one in (opener, judge) if implements(one, HasTerms)), None),
+            logins=LoginMemory(),
+            attendants=_attendants(opener, judge),
         )
         self._hub: Hub | None = None
         self._servers: list[asyncio.Server] = []
@@ -403,6 +411,15 @@ class Server:
         """`serve` on a loop of its own (uvloop's where installed), until Ctrl-C."""
         with contextlib.suppress(KeyboardInterrupt), runner() as loop_runner:
             loop_runner.run(self.serve(quiet=quiet))
+
+
+def _attendants(*objects: object) -> tuple[Attends, ...]:
+    """Those of `objects` that attend connections, each once."""
+    found: list[Attends] = []
+    for one in objects:
+        if implements(one, Attends) and all(one is not other for other in found):
+            found.append(one)
+    return tuple(found)
 
 
 def _default_listeners(host: str | None, port: int, tls: ssl.SSLContext | None) -> tuple[Listener, ...]:

@@ -13,12 +13,13 @@ from poplin.authentication.mechanisms import MECHANISMS, Challenge, MalformedRes
 from poplin.content import Content, Form
 from poplin.errors import AuthenticationFailed, Refused, ResponseCode, SessionError
 from poplin.identity import Identity, settle
-from poplin.protocol.capabilities import Facts, capabilities
+from poplin.protocol.capabilities import Facts, capability_body
 from poplin.protocol.commands import Apop, Auth, AuthCancel, AuthResponse, Capa, Pass, Quit, Stls, User
 from poplin.protocol.replies import After, Continuation, Err, MultiLine, Ok, Reply
 from poplin.protocol.states import State
 from poplin.protocol.texts import say
 from poplin.session.stage import Stage, handles
+from poplin.terms import Expiry
 
 if TYPE_CHECKING:
     from poplin.session.context import SessionContext
@@ -26,10 +27,11 @@ if TYPE_CHECKING:
 __all__ = ["Authorization", "capability_list"]
 
 
-def capability_list(context: SessionContext) -> MultiLine:
+async def capability_list(context: SessionContext) -> MultiLine:
     """The answer to CAPA in either state: computed from what works on this connection."""
     service = context.service
     sasl = service.sasl(context.client)
+    terms = await context.terms()
     facts = Facts(
         user="USER" in service.mechanisms() and service.cleartext_allowed(context.client),
         sasl=sasl,
@@ -37,10 +39,19 @@ def capability_list(context: SessionContext) -> MultiLine:
         top=context.serves("TOP"),
         uidl=context.serves("UIDL"),
         implementation=service.policy.implementation,
+        login_delay=_marked(terms.login_delay or None, varies=terms.login_delay_varies),
+        expire=_marked(terms.expire, varies=terms.expire_varies),
         custom=context.custom,
     )
-    body = "".join(f"{capability}\r\n" for capability in capabilities(facts)).encode()
+    body = capability_body(facts)
     return MultiLine(Ok(say("capa")), Content(body, Form.CRLF | Form.UNDOTTED, len(body)))
+
+
+def _marked(value: Expiry | None, *, varies: bool) -> str:
+    """A capability's argument; `` USER`` says that after login it may be another one."""
+    if value is None:
+        return ""
+    return f"{value} USER" if varies else str(value)
 
 
 class Authorization(Stage):
@@ -57,9 +68,9 @@ class Authorization(Stage):
         self._mechanism: Mechanism | None = None
 
     @handles(Capa)
-    def capa(self, command: Capa) -> Reply:
+    async def capa(self, command: Capa) -> Reply:
         """CAPA."""
-        return capability_list(self._context)
+        return await capability_list(self._context)
 
     @handles(Quit)
     def quit(self, command: Quit) -> Reply:

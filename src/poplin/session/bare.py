@@ -30,9 +30,9 @@ class Bare(Stage):
         self._context = context
 
     @handles(Capa)
-    def capa(self, command: Capa) -> Reply:
+    async def capa(self, command: Capa) -> Reply:
         """CAPA."""
-        return capability_list(self._context)
+        return await capability_list(self._context)
 
     @handles(Noop)
     def noop(self, command: Noop) -> Reply:

@@ -11,6 +11,7 @@ from poplin.protocol.capabilities import Capability
 from poplin.protocol.replies import Reply
 from poplin.protocol.states import State
 from poplin.session.service import Service
+from poplin.terms import Terms
 
 __all__ = ["SessionContext"]
 
@@ -41,6 +42,10 @@ class SessionContext(Protocol):
     @property
     def custom(self) -> tuple[Capability, ...]:
         """Capabilities beside the session's own."""
+        ...
+
+    async def terms(self) -> Terms:
+        """How often a user may log in, and how long messages stay: of all users, after login of this one."""
         ...
 
     def serves(self, verb: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
@@ -9,11 +10,13 @@ from typing import Literal, TypeAlias
 from poplin.abilities import implements
 from poplin.authentication.base import PASSWORD_MECHANISMS, Authenticator, Offers
 from poplin.authentication.mechanisms import MECHANISMS
-from poplin.identity import ClientFacts
+from poplin.identity import ClientFacts, Identity, MaybeAwaitable
 from poplin.limits import Limits
 from poplin.maildrops.base import LockPolicy, Opener
 from poplin.plugins.pipeline import Pipeline
+from poplin.session.attendants import Attends
 from poplin.session.methods import MakeMethods
+from poplin.terms import LoginTimes, Terms
 
 __all__ = ["Cleartext", "Policy", "Service"]
 
@@ -69,7 +72,8 @@ class Service:
 
     `enter` and `leave` count a user's sessions: `enter` raises what the client shall be told when there are too
     many. `timestamp` makes an APOP timestamp, unique for ever. `methods` makes each session's command methods, for
-    a server that has a class of them.
+    a server that has a class of them. `terms` says how often a user may log in, and how long messages stay; `logins`
+    remembers the logins where there is a delay. `attendants` are told of each connection's beginning and end.
     """
 
     maildrops: Opener
@@ -81,6 +85,9 @@ class Service:
     enter: Callable[[str], None]
     leave: Callable[[str], None]
     methods: MakeMethods | None = None
+    terms: Callable[[Identity | None], MaybeAwaitable[Terms]] | None = None
+    logins: LoginTimes | None = None
+    attendants: tuple[Attends, ...] = ()
 
     def mechanisms(self) -> Collection[str]:
         """The mechanisms that the user base serves and the policy allows, USER and APOP among them."""
@@ -96,8 +103,13 @@ class Service:
         allowed = self.policy.allow_cleartext
         return allowed == "always" or (allowed == "loopback" and client.is_loopback)
 
-    def sasl(self, client: ClientFacts) -> list[str]:
+    def sasl(self, client: ClientFacts) -> tuple[str, ...]:
         """The SASL mechanisms on offer to this client, in order."""
         if not self.cleartext_allowed(client):
-            return []  # every mechanism built so far shows the password
-        return sorted(set(self.mechanisms()) & set(MECHANISMS))
+            return ()  # every mechanism built so far shows the password
+        return _sasl_among(frozenset(self.mechanisms()))
+
+
+@functools.lru_cache(maxsize=64)
+def _sasl_among(names: frozenset[str]) -> tuple[str, ...]:
+    return tuple(sorted(names & frozenset(MECHANISMS)))

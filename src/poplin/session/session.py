@@ -13,6 +13,7 @@ from dataclasses import replace
 
 from poplin.abilities import implements
 from poplin.authentication.base import Credentials
+from poplin.calling import note
 from poplin.errors import ResponseCode, SessionError
 from poplin.identity import ClientFacts, Identity, settle
 from poplin.maildrops.base import Ending, Maildrop, MarksRead, OpenRequest, Scan
@@ -20,11 +21,14 @@ from poplin.plugins.events import Authenticated, AuthenticationRefused, Removed
 from poplin.protocol.capabilities import Capability
 from poplin.protocol.commands import Command, Malformed, argument_of
 from poplin.protocol.parsing import GRAMMAR
-from poplin.protocol.replies import After, Continuation, Err, MultiLine, Ok, Reply
+from poplin.protocol.replies import After, Continuation, Err, MultiLine, Ok, Reply, Status
 from poplin.protocol.states import State, next_state
 from poplin.protocol.texts import say
+from poplin.session.attendants import arrive, depart
 from poplin.session.authorization import Authorization
 from poplin.session.bare import Bare
+from poplin.session.conditions import common_terms, remember_login, terms_at_login
+from poplin.session.conversation import is_wanted, tell_command, tell_reply
 from poplin.session.listing import Listing
 from poplin.session.methods import CommandMethods
 from poplin.session.service import Service
@@ -32,6 +36,7 @@ from poplin.session.stage import Stage
 from poplin.session.summary import Summary
 from poplin.session.transaction import Transaction
 from poplin.session.update import commit
+from poplin.terms import Terms
 
 __all__ = ["Session"]
 
@@ -55,10 +60,13 @@ class Session:
     """
 
     __slots__ = (
+        "_arrived",
         "_bad",
         "_ended",
         "_failures",
         "_stage",
+        "_tells",
+        "_terms",
         "client",
         "methods",
         "on_lost",
@@ -80,6 +88,9 @@ class Session:
         self._bad = 0
         self._failures = 0
         self._ended = False
+        self._terms: Terms | None = None
+        self._tells = is_wanted()
+        self._arrived = False
 
     def __repr__(self) -> str:
         return f"<Session {self.client.session_id} {self.state.value} {self.summary.user or '-'}>"
@@ -93,16 +104,24 @@ class Session:
         """The greeting, and with it the AUTHORIZATION state; ``None`` sends none."""
         if self.service.pipeline.active:
             await self.service.pipeline.connect(self.client)
-        greeting = self._begin()
-        if self.methods is None:
-            return greeting
-        refusal = await self._guarded("greeting", self._connect_methods())
+        begun = self._begin()
+        plain = self.methods is None and not self.service.attendants
+        greeting = begun if plain else await self._admitted(begun.text)
+        if self._tells and greeting is not None:
+            tell_reply(self.client.session_id, greeting)
+        return greeting
+
+    async def _admitted(self, text: str) -> Status | None:
+        """The greeting, or the refusal of whoever may refuse a connection."""
+        refusal = await self._guarded("connect", self._ask_attendants())
         if isinstance(refusal, Err):
             return replace(refusal, after=After.CLOSE)
-        text = self.methods.greet(greeting.text)
-        return None if text is None else Ok(text)
+        given = text if self.methods is None else self.methods.greet(text)
+        return None if given is None else Ok(given)
 
-    async def _connect_methods(self) -> Reply:
+    async def _ask_attendants(self) -> Reply:
+        self._arrived = True
+        await arrive(self.service.attendants, self.client)
         status = await settle(self.methods.connect()) if self.methods is not None else None
         return Ok() if status is None else status
 
@@ -123,12 +142,18 @@ class Session:
 
     async def handle(self, command: Command) -> Reply:
         """Carry out one command. Never raises for what a client, a maildrop or an authenticator did."""
+        if self._tells:
+            tell_command(self.client.session_id, command)
         pipeline = self.service.pipeline
         if not pipeline.active:
-            return await self._carry_out(command)
-        found = await pipeline.command(self.client, command)
-        reply = await self._carry_out(found) if isinstance(found, Command) else found
-        return await pipeline.reply(self.client, command, reply)
+            reply = await self._carry_out(command)
+        else:
+            found = await pipeline.command(self.client, command)
+            reply = await self._carry_out(found) if isinstance(found, Command) else found
+            reply = await pipeline.reply(self.client, command, reply)
+        if self._tells:
+            tell_reply(self.client.session_id, reply)
+        return reply
 
     async def _carry_out(self, command: Command) -> Reply:
         stage = self._stage
@@ -164,6 +189,7 @@ class Session:
     def _unforeseen(self, verb: str, error: Exception) -> Err:
         """Ours or a callback's fault: the log has the traceback, the client a code, and the text only if the operator
         wants it so."""
+        note(error, f"in session {self.client.session_id} of {self.summary.user or 'nobody yet'}")
         logger.error("%s: %s failed", self.client.session_id, verb, exc_info=error, extra=self.extra)
         text = one_line(str(error)) if self.service.policy.show_errors else say("temporary-failure")
         return Err(text, ResponseCode.SYS_TEMP)
@@ -244,6 +270,10 @@ class Session:
         """Whether an optional command works in TRANSACTION: CAPA may name it."""
         return self.methods is None or self.methods.method_for(State.TRANSACTION, verb) is not None
 
+    async def terms(self) -> Terms:
+        """The terms of all users; after login those of this one."""
+        return self._terms or await common_terms(self.service)
+
     @property
     def extra(self) -> dict[str, object]:
         """The fields of every log record of this session."""
@@ -277,6 +307,7 @@ class Session:
         service = self.service
         if service.pipeline.active:
             await service.pipeline.event(Authenticated(self.client, identity.user, mechanism))
+        terms = await terms_at_login(service, identity)
         service.enter(identity.user)
         try:
             request = OpenRequest(
@@ -285,6 +316,7 @@ class Session:
             maildrop = await settle(service.maildrops.open(request))
             try:
                 scan = Scan.of(await settle(maildrop.scan()))
+                await remember_login(service, identity.user, terms)
             except BaseException:
                 await self._close(maildrop, Ending.FAILED)
                 raise
@@ -293,6 +325,7 @@ class Session:
             raise
         listing = Listing(scan)
         self._stage = Transaction(self, identity.user, maildrop, listing)
+        self._terms = terms
         self.state = State.TRANSACTION
         summary = self.summary
         summary.user = identity.user
@@ -353,6 +386,8 @@ class Session:
                 logger.exception("%s: disconnect() failed", self.client.session_id, extra=self.extra)
         if self.service.pipeline.active:
             await self.service.pipeline.disconnect(self.client, ending)
+        if self._arrived:
+            await depart(self.service.attendants, self.client, ending)
 
     async def _mark_read(self, transaction: Transaction) -> None:
         maildrop = transaction.maildrop

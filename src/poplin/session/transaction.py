@@ -51,9 +51,9 @@ class Transaction(Stage):
         self._previews: Previews | None = maildrop if implements(maildrop, Previews) else None
 
     @handles(Capa)
-    def capa(self, command: Capa) -> Reply:
+    async def capa(self, command: Capa) -> Reply:
         """CAPA: as before login, less STLS."""
-        return capability_list(self._context)
+        return await capability_list(self._context)
 
     @handles(Noop)
     def noop(self, command: Noop) -> Reply:
