@@ -199,6 +199,9 @@ class Driver(Stream):
         except StopIteration as stop:
             self._answer(command, stop.value)
             return
+        except Exception as error:  # noqa: BLE001 - reported, and the end of this session alone
+            self._fail(error)
+            return
         self._wait_for(command, coroutine).add_done_callback(self._carried_out)
         self._flush()
 
@@ -228,9 +231,20 @@ class Driver(Stream):
         return True
 
     def _carried_out(self, task: asyncio.Task[Reply | None]) -> None:
-        if not self._is_over(task):
-            self._answer(self._command, task.result())
-            self._run()
+        if self._is_over(task):
+            return
+        error = task.exception()
+        if error is not None:
+            self._fail(error)
+            return
+        self._answer(self._command, task.result())
+        self._run()
+
+    def _fail(self, error: BaseException) -> None:
+        """The session itself failed, which answers all that fails below it: nobody is left waiting."""
+        session = self.session
+        logger.error("%s: the session failed", session.client.session_id, exc_info=error, extra=session.extra)
+        self._abort(Ending.FAILED)
 
     def _answer(self, command: Command, reply: Reply | None) -> None:
         """Queue a reply, and do what follows it."""
