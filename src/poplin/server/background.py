@@ -79,6 +79,14 @@ class BackgroundServer:
         if self._life.failure is not None:
             self.stop()
 
+    def restart(self) -> None:
+        """End every session gracefully and begin anew, on ports that stay open; see `Server.restart`.
+
+        Raises:
+            RuntimeError: the server does not run.
+        """
+        self.call(lambda server: server.restart())
+
     def stop(self) -> None:
         """Stop the server gracefully and end the thread; does nothing when it is not running.
 

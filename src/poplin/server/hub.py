@@ -36,6 +36,7 @@ A = TypeVar("A")
 TlsMode: TypeAlias = Literal["none", "starttls", "implicit"]
 
 _READERS = 8  # threads that read large messages and wait for slow disks
+_PATIENCE = 60.0  # seconds for an UPDATE at the end of a server: one that takes longer hangs
 _LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"
 
 
@@ -145,7 +146,8 @@ class Hub:
     async def emptied(self, seconds: float | None = None) -> None:
         """Wait until the last connection is gone, or so long at most."""
         if self.drivers:
-            self._emptied = self.loop.create_future()
+            if self._emptied is None or self._emptied.done():  # a stop may join a restart in its waiting
+                self._emptied = self.loop.create_future()
             await asyncio.wait([self._emptied], timeout=seconds)
 
     def finish(self, session: Session, ending: Ending, seconds: float) -> None:
@@ -193,9 +195,23 @@ class Hub:
         self._watch = self.loop.call_later(self._tick, self._look)
 
     async def settled(self) -> None:
-        """Wait for everything that was spawned."""
-        while self._tasks:
-            await asyncio.wait(set(self._tasks))
+        """Wait for everything that was spawned; give up what hangs, since nobody could end the server otherwise."""
+        end = self.now() + _PATIENCE
+        while self._tasks and self.now() < end:
+            await asyncio.wait(set(self._tasks), timeout=end - self.now())
+        for task in self._tasks:
+            logger.error("given up after %g s at the end of the server: %r", _PATIENCE, task)
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(set(self._tasks), timeout=1)
+
+    async def end(self) -> None:
+        """Cut what connections are left, let every UPDATE under way finish, and free all."""
+        for driver in list(self.drivers):
+            driver.stop_now()
+        await asyncio.sleep(0)
+        await self.settled()
+        self.close()
 
     def close(self) -> None:
         """Give the threads and the timer back."""

@@ -90,7 +90,7 @@ class Server:
     listens on `host` and `port` (default: this machine's loopback addresses and port 1110; port 0 takes any free
     one), with STLS on offer if `tls` is given; or on `listeners`, which say all that themselves.
 
-    A server is started once: by ``run()``, by ``async with server:``, or by `poplin.BackgroundServer`.
+    A server is started once, and may be restarted from then on until it is stopped: by ``run()``, by ``async with server:``, or by `poplin.BackgroundServer`.
 
     Raises:
         TypeError: neither or both ways of saying what to serve, or where.
@@ -143,6 +143,7 @@ class Server:
             attendants=_attendants(opener, judge),
         )
         self._hub: Hub | None = None
+        self._hubs: list[Hub] = []  # the present life, and those that a restart is ending
         self._servers: list[asyncio.Server] = []
         self._addresses: tuple[str, ...] = ()
         self._paths: list[str] = []
@@ -267,7 +268,7 @@ class Server:
         self._addresses = tuple(written(socket_) for _, socket_ in bound)
         try:
             for listener, socket_ in bound:
-                factory = functools.partial(Driver, self._hub, listener)
+                factory = functools.partial(self._accept, listener)
                 if socket_.family == socket.AF_UNIX:
                     self._paths.append(os.fsdecode(socket_.getsockname()))
                     server = await loop.create_unix_server(factory, sock=socket_, backlog=BACKLOG, start_serving=False)
@@ -281,6 +282,32 @@ class Server:
                 discard(socket_)
             await self.abort()
             raise
+
+    def _accept(self, listener: Listener) -> Driver:
+        """The connection that comes in now belongs to the server's present life."""
+        return Driver(self._running(), listener)
+
+    async def restart(self) -> None:
+        """End every session, as `stop` does, and begin anew: a fresh count, fresh threads, the same ports.
+
+        The ports stay open: whoever connects meanwhile is served at once, by the new life. Returns when the last
+        session of the old one is over.
+
+        Raises:
+            RuntimeError: the server does not listen.
+        """
+        if self._state != "running" or not self._servers:
+            raise RuntimeError(f"this server is {self._state} and does not listen: there is nothing to restart")
+        old = self._running()
+        self._hub = Hub(self._service, self._admission, old.loop)
+        self._hubs.append(self._hub)
+        await asyncio.sleep(0)  # who was accepted just before is opened in the old life, and told with the others
+        for driver in list(old.drivers):
+            driver.stop()
+        await old.emptied(old.service.limits.drain_timeout)
+        await old.end()
+        if old in self._hubs:
+            self._hubs.remove(old)
 
     async def serve_streams(self, source: BinaryIO, sink: BinaryIO) -> None:
         """One session on any pair of binary files, until it is over: inetd with pipes, a test, a terminal.
@@ -305,6 +332,7 @@ class Server:
             raise RuntimeError(f"this server is {self._state}; make a new one to start again")
         self._state = "running"
         self._hub = Hub(self._service, self._admission, asyncio.get_running_loop())
+        self._hubs.append(self._hub)
         return self._hub
 
     async def _until_over(self, hub: Hub) -> None:
@@ -335,15 +363,14 @@ class Server:
             return
         self._state = "stopping"
         self._close_listeners()
-        hub = self._hub
-        seconds = hub.service.limits.drain_timeout
-        drivers = list(hub.drivers)
+        seconds = self._service.limits.drain_timeout
+        drivers = [driver for hub in self._hubs for driver in hub.drivers]
         busy = sum(driver.busy for driver in drivers)
         for driver in drivers:
             driver.stop()
         if progress is not None and drivers:
             progress(Progress(len(drivers), len(drivers) - busy, busy, seconds))
-        await hub.emptied(seconds)
+        await asyncio.gather(*[hub.emptied(seconds) for hub in self._hubs])
         await self._end()
 
     async def abort(self) -> None:
@@ -354,12 +381,8 @@ class Server:
             await self._end()
 
     async def _end(self) -> None:
-        if self._hub is not None and self._state != "stopped":
-            for driver in list(self._hub.drivers):
-                driver.stop_now()
-            await asyncio.sleep(0)
-            await self._hub.settled()
-            self._hub.close()
+        if self._state != "stopped":
+            await asyncio.gather(*[hub.end() for hub in self._hubs])
         self._state = "stopped"
 
     def _close_listeners(self) -> None:
