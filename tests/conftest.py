@@ -5,11 +5,13 @@ needs a loop of its own runs its coroutine by ``run_async``, and a server runs i
 """
 
 import contextlib
+import contextvars
+import functools
 import importlib.util
 import os
 import platform
 import ssl
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Generator, Iterator
 from pathlib import Path
 from typing import TypeVar
 
@@ -30,6 +32,17 @@ def pytest_report_header() -> str:
     wish = os.environ.get("POPLIN_LOOP") or ("uvloop" if importlib.util.find_spec("uvloop") else "asyncio")
     required = ", missing programs are failures" if os.environ.get("POPLIN_REQUIRE") == "1" else ""
     return f"poplin: Python {platform.python_version()}, event loop {wish}{required}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
+    """Each test has a context of its own: the session that one test says is current is nobody's in the next."""
+    function = pyfuncitem.obj
+    pyfuncitem.obj = functools.partial(contextvars.copy_context().run, function)
+    try:
+        return (yield)
+    finally:
+        pyfuncitem.obj = function
 
 
 @pytest.fixture(scope="session")
