@@ -10,7 +10,7 @@ import difflib
 import inspect
 from collections.abc import AsyncIterator, Callable, Iterable
 from collections.abc import Set as AbstractSet
-from typing import TYPE_CHECKING, ClassVar, TypeAlias
+from typing import ClassVar, TypeAlias
 
 from poplin.content import Content
 from poplin.identity import ClientFacts, MaybeAwaitable
@@ -21,10 +21,8 @@ from poplin.protocol.replies import After, Err, MultiLine, Ok, Reply, Status
 from poplin.protocol.states import State
 from poplin.protocol.texts import say
 from poplin.session.authorization import Authorization
+from poplin.session.methods import MethodSession
 from poplin.session.transaction import Transaction
-
-if TYPE_CHECKING:
-    from poplin.session.session import Session
 
 __all__ = ["Answer", "Body", "CommandServer"]
 
@@ -60,7 +58,7 @@ class CommandServer:
     greeting: ClassVar[str | None] = ""
     """The greeting's text; ``""`` takes the server's, ``None`` sends none."""
 
-    def __init__(self, session: Session, /) -> None:
+    def __init__(self, session: MethodSession, /) -> None:
         self._session = session
         self._closing = False
 

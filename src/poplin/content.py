@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from enum import IntFlag
+
+from poplin.values import value
 
 __all__ = ["Content", "FileRegion", "Form", "examine", "wire_octets"]
 
@@ -70,7 +71,7 @@ class FileRegion:
             os.close(descriptor)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Content:
     """A message to be sent: `prefix` (added header lines, complete and with CRLF) and then `body`.
 

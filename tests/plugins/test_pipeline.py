@@ -466,7 +466,6 @@ def test_an_empty_pipeline_adds_no_call() -> None:
         "poplin.session.session.Session.handle",
         "poplin.session.session.Session._carry_out",
         "poplin.session.transaction.Transaction.noop",
-        "poplin.protocol.states.next_state",
     ]
     for command in (Stat(), Retr(1), Dele(1), Quit()):
         assert [name for name in calls_of(session, command) if ".plugins." in name] == []

@@ -15,6 +15,7 @@ from typing import Protocol, overload, runtime_checkable
 
 from poplin.content import Content
 from poplin.identity import ClientFacts, Identity, MaybeAwaitable
+from poplin.values import value
 
 __all__ = [
     "Content",
@@ -44,7 +45,7 @@ class Ending(Enum):
     FAILED = "failed"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Entry:
     """One message of a scan: its lasting `unique_id` (RFC 1939 section 7: 1 to 70 octets of 0x21 to 0x7E),
     its `octets` as sent (``None``: not known yet), and the store's own `key` to it."""

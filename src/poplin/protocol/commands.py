@@ -7,8 +7,10 @@ a command is 1 or more: `parsing` makes no other.
 from __future__ import annotations
 
 import binascii
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 from typing import ClassVar
+
+from poplin.values import value
 
 __all__ = [
     "Apop",
@@ -37,14 +39,14 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Command:
     """What the client asks. `verb` is its upper-case keyword: the key of every table."""
 
     verb: ClassVar[str]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class User(Command):
     """USER name (RFC 1939 section 7): the rest of the line, blanks at its ends removed."""
 
@@ -52,7 +54,7 @@ class User(Command):
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Pass(Command):
     """PASS string (RFC 1939 section 7): everything after the first blank, blanks included."""
 
@@ -60,7 +62,7 @@ class Pass(Command):
     password: str = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Apop(Command):
     """APOP name digest (RFC 1939 section 7); the digest is the last word, in lower case."""
 
@@ -69,7 +71,7 @@ class Apop(Command):
     digest: str = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Auth(Command):
     """AUTH mechanism [initial-response] (RFC 5034 section 4). `mechanism` is upper-case, or ``None`` for the
     bare AUTH that asks for the list; `initial` is ``None`` when absent and ``b""`` for ``=``."""
@@ -79,7 +81,7 @@ class Auth(Command):
     initial: bytes | None = field(default=None, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class AuthResponse(Command):
     """A line of a SASL exchange, base64 removed; ``None`` if it was no base64."""
 
@@ -87,35 +89,35 @@ class AuthResponse(Command):
     octets: bytes | None = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class AuthCancel(Command):
     """The line ``*``: the client gives the SASL exchange up (RFC 5034 section 4)."""
 
     verb = "*cancel*"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Stls(Command):
     """STLS (RFC 2595 section 4)."""
 
     verb = "STLS"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Capa(Command):
     """CAPA (RFC 2449 section 5)."""
 
     verb = "CAPA"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Stat(Command):
     """STAT (RFC 1939 section 5)."""
 
     verb = "STAT"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class List(Command):
     """LIST [msg] (RFC 1939 section 5)."""
 
@@ -123,7 +125,7 @@ class List(Command):
     number: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Uidl(Command):
     """UIDL [msg] (RFC 1939 section 7)."""
 
@@ -131,7 +133,7 @@ class Uidl(Command):
     number: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Retr(Command):
     """RETR msg (RFC 1939 section 5)."""
 
@@ -139,7 +141,7 @@ class Retr(Command):
     number: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Top(Command):
     """TOP msg n (RFC 1939 section 7): the header and `lines` lines of the body."""
 
@@ -148,7 +150,7 @@ class Top(Command):
     lines: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Dele(Command):
     """DELE msg (RFC 1939 section 5)."""
 
@@ -156,35 +158,35 @@ class Dele(Command):
     number: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Noop(Command):
     """NOOP (RFC 1939 section 5)."""
 
     verb = "NOOP"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Rset(Command):
     """RSET (RFC 1939 section 5)."""
 
     verb = "RSET"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Quit(Command):
     """QUIT (RFC 1939 sections 4 and 6)."""
 
     verb = "QUIT"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Utf8(Command):
     """UTF8 (RFC 6856 section 2.1)."""
 
     verb = "UTF8"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Lang(Command):
     """LANG [tag] (RFC 6856 section 3)."""
 
@@ -192,7 +194,7 @@ class Lang(Command):
     tag: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Other(Command):
     """A keyword that the grammar does not know: a custom command, or none. `argument` is the rest of the line."""
 
@@ -200,7 +202,7 @@ class Other(Command):
     argument: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Malformed(Command):
     """A known keyword with arguments that cannot be read, or a line that is no command at all (`verb` ``""``).
 

@@ -6,11 +6,11 @@ end, and its line keeps to RFC 2449 section 4 (512 octets with CRLF).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 from typing import TypeAlias
 
 from poplin.content import Content
+from poplin.values import value
 
 __all__ = ["After", "Begin", "Continuation", "End", "Err", "MultiLine", "Ok", "Part", "Reply", "Status"]
 
@@ -25,7 +25,7 @@ class After(Enum):
     START_TLS = 2
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Ok:
     """``+OK [code] text``."""
 
@@ -38,7 +38,7 @@ class Ok:
         return _line("+OK", self.code, self.text)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Err:
     """``-ERR [code] text``; `bad` if the client's command was at fault (it counts against its budget).
 
@@ -55,14 +55,14 @@ class Err:
         return _line("-ERR", self.code, self.text)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Continuation:
     """``+ base64``: the server's next step in a SASL exchange (RFC 5034 section 4). `challenge` is not encoded yet."""
 
     challenge: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class MultiLine:
     """A positive reply with a body, which ends in a line with one dot (RFC 1939 section 3).
 
@@ -74,21 +74,21 @@ class MultiLine:
     lines: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Begin:
     """The first line of a multi-line reply whose body follows in parts (`Part`, then `End`)."""
 
     reply: MultiLine
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Part:
     """Some octets of the body begun, in any pieces, neither stuffed nor converted."""
 
     octets: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class End:
     """The body begun is complete."""
 

@@ -12,7 +12,7 @@ from enum import Enum
 from types import MappingProxyType
 from typing import Final
 
-__all__ = ["TRANSITIONS", "State", "next_state"]
+__all__ = ["MOVING", "TRANSITIONS", "State", "next_state"]
 
 
 class State(Enum):
@@ -40,6 +40,10 @@ TRANSITIONS: Final[Mapping[tuple[State, str, bool], State]] = MappingProxyType(
     }
 )
 """(state, verb or inner event, positive) → the state after it. What is absent stays where it is."""
+
+
+MOVING: Final = frozenset(verb for _, verb, _ in TRANSITIONS)
+"""The verbs that move a session somewhere; to look a state up costs more than this does."""
 
 
 def next_state(state: State, verb: str, *, positive: bool) -> State:

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from poplin.errors import Error
 from poplin.server.hub import Listener
 
-__all__ = ["BACKLOG", "ListenError", "ListenErrors", "bind_all", "discard", "split_address", "written"]
+__all__ = ["BACKLOG", "ListenError", "ListenErrors", "bind_all", "discard", "local_name", "split_address", "written"]
 
 BACKLOG = 4096  # the kernel cuts it to net.core.somaxconn
 
@@ -61,6 +61,14 @@ def written(bound: socket.socket) -> str:
     if bound.family == socket.AF_INET:
         return f"{name[0]}:{name[1]}"
     return f"unix:{os.fsdecode(name)}"
+
+
+def local_name(bound: socket.socket) -> tuple[str, int] | None:
+    """Our end of every connection that comes in by a bound socket; ``None`` if each has its own."""
+    if bound.family not in {socket.AF_INET, socket.AF_INET6}:
+        return None
+    name = bound.getsockname()
+    return None if name[0] in {"0.0.0.0", "::"} else (name[0], name[1])  # noqa: S104 - compared, not bound
 
 
 def bind_all(listeners: Sequence[Listener]) -> list[tuple[Listener, socket.socket]]:

@@ -6,14 +6,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import Future as ThreadFuture
-from typing import TYPE_CHECKING
 
 from poplin.content import FileRegion
 from poplin.protocol.connection import ServerConnection
 from poplin.protocol.replies import Begin, End, MultiLine, Part
-
-if TYPE_CHECKING:
-    from poplin.server.hub import Hub
+from poplin.server.hub import Hub
 
 __all__ = ["send_body"]
 

@@ -15,7 +15,7 @@ import math
 import ssl
 from collections.abc import Coroutine
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import Any, Final, cast
 
 from poplin.errors import RemoteProtocolError
 from poplin.identity import CURRENT, ClientFacts
@@ -26,12 +26,10 @@ from poplin.protocol.replies import After, Err, MultiLine, Ok, Reply
 from poplin.protocol.states import State
 from poplin.protocol.texts import say
 from poplin.server.bodies import send_body
+from poplin.server.hub import Hub, Listener
 from poplin.server.stream import Stream
 from poplin.server.tls import TlsLayer
 from poplin.session.session import Session
-
-if TYPE_CHECKING:
-    from poplin.server.hub import Hub, Listener
 
 __all__ = ["Driver"]
 
@@ -55,6 +53,7 @@ class Driver(Stream):
         "_finished",
         "_hub",
         "_listener",
+        "_local",
         "_pushed",
         "_started",
         "_stopping",
@@ -62,10 +61,11 @@ class Driver(Stream):
         "session",
     )
 
-    def __init__(self, hub: Hub, listener: Listener) -> None:
+    def __init__(self, hub: Hub, listener: Listener, local: tuple[str, int] | None = None) -> None:
         super().__init__(hub.loop, hub.service.limits.write_timeout)
         self._hub = hub
         self._listener = listener
+        self._local = local
         self._connection = ServerConnection(hub.service.limits)
         self._task: asyncio.Task[Any] | None = None
         self._command: Command = _GREETING
@@ -89,7 +89,7 @@ class Driver(Stream):
     def opened(self) -> None:
         """A client is there: admit it, and greet it."""
         hub = self._hub
-        client = _facts(self.transport, hub.next_session_id())
+        client = _facts(self.transport, hub.next_session_id(), self._local)
         self._address = client.address
         self._started = hub.now()
         self.deadline = self._started + hub.service.limits.login_timeout
@@ -448,9 +448,11 @@ class Driver(Stream):
         self._hub.finish(self.session, self._ending, self._hub.now() - self._started)
 
 
-def _facts(transport: asyncio.BaseTransport, session_id: str) -> ClientFacts:
+def _facts(transport: asyncio.BaseTransport, session_id: str, local: tuple[str, int] | None) -> ClientFacts:
     peer = transport.get_extra_info("peername")
-    local = transport.get_extra_info("sockname")
-    if isinstance(peer, tuple) and isinstance(local, tuple):
-        return ClientFacts(peer[0], peer[1], (local[0], local[1]), None, session_id)
-    return ClientFacts(session_id=session_id)
+    if not isinstance(peer, tuple):
+        return ClientFacts(session_id=session_id)
+    if local is None:  # listening on all addresses: only the socket knows which it was
+        name = transport.get_extra_info("sockname")
+        local = (name[0], name[1]) if isinstance(name, tuple) else ("", 0)
+    return ClientFacts(peer[0], peer[1], local, None, session_id)

@@ -14,7 +14,7 @@ import ssl
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
+from typing import Any, Literal, Protocol, TypeAlias, TypeVar
 
 from poplin.identity import CURRENT
 from poplin.maildrops.base import Ending
@@ -23,10 +23,7 @@ from poplin.server.admission import Admission
 from poplin.session.service import Service
 from poplin.session.session import Session
 
-if TYPE_CHECKING:
-    from poplin.server.driver import Driver
-
-__all__ = ["Hub", "Listener", "TlsMode", "Totals"]
+__all__ = ["Driven", "Hub", "Listener", "TlsMode", "Totals"]
 
 logger = logging.getLogger("poplin.session")
 
@@ -76,6 +73,39 @@ class Totals:
     removed: int = 0
 
 
+class Driven(Protocol):
+    """A connection, as the others see it."""
+
+    deadline: float
+    """The loop's time at which it has been waited for long enough."""
+    session: Session
+
+    @property
+    def busy(self) -> bool:
+        """Whether something is under way that a graceful stop waits for."""
+        ...
+
+    def expire(self) -> None:
+        """The deadline has passed."""
+        ...
+
+    def stop(self) -> None:
+        """Say farewell as soon as the reply under way is out."""
+        ...
+
+    def stop_now(self) -> None:
+        """End without a word; an UPDATE under way is still finished."""
+        ...
+
+    def kick(self) -> None:
+        """End for the administrator."""
+        ...
+
+    def push(self, text: str, /) -> None:
+        """Send a line that answers nothing."""
+        ...
+
+
 class Hub:
     """The common ground of a server's connections."""
 
@@ -85,7 +115,7 @@ class Hub:
         self.now = loop.time
         self.totals = Totals()
         self.threads = ThreadPoolExecutor(_READERS, thread_name_prefix="poplin-reader")
-        self.drivers: set[Driver] = set()
+        self.drivers: set[Driven] = set()
         self.closing = False
         """Whether the server stops: the loop may still bring connections that it had accepted before."""
         self._admission = admission
@@ -119,14 +149,14 @@ class Hub:
         with contextlib.suppress(RuntimeError):  # the loop is gone, and with it everybody who could listen
             self.loop.call_soon_threadsafe(lambda: self.spawn(self.service.pipeline.event(event)))
 
-    def driver_of(self, session_id: str) -> Driver | None:
+    def driver_of(self, session_id: str) -> Driven | None:
         """The connection of that session."""
         for driver in self.drivers:
             if driver.session.client.session_id == session_id:
                 return driver
         return None
 
-    def enter(self, driver: Driver, address: str) -> bool:
+    def enter(self, driver: Driven, address: str) -> bool:
         """A connection was accepted; False: there are too many."""
         if not self._admission.connect(address):
             self.totals.refused_connections += 1
@@ -136,7 +166,7 @@ class Hub:
             self._watch = self.loop.call_later(self._tick, self._look)
         return True
 
-    def leave(self, driver: Driver, address: str) -> None:
+    def leave(self, driver: Driven, address: str) -> None:
         """A connection that was let in is gone."""
         self.drivers.discard(driver)
         self._admission.disconnect(address)

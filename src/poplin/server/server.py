@@ -27,7 +27,7 @@ from poplin.maildrops.base import Opener
 from poplin.plugins.base import Plugin
 from poplin.plugins.events import Event, ListenerFailed
 from poplin.plugins.pipeline import EventHandler, Pipeline
-from poplin.server.addresses import BACKLOG, ListenErrors, bind_all, discard, written
+from poplin.server.addresses import BACKLOG, ListenErrors, bind_all, discard, local_name, written
 from poplin.server.admission import Admission
 from poplin.server.driver import Driver
 from poplin.server.hub import Hub, Listener, Totals
@@ -35,9 +35,8 @@ from poplin.server.login_times import LoginMemory
 from poplin.server.pair import PairTransport
 from poplin.server.running import first_of, runner
 from poplin.session.attendants import Attends
-from poplin.session.methods import CommandMethods, NoMaildrops, NoUsers
+from poplin.session.methods import CommandMethods, MethodSession, NoMaildrops, NoUsers
 from poplin.session.service import Policy, Service
-from poplin.session.session import Session
 from poplin.terms import HasTerms
 
 __all__ = ["Progress", "Server", "ServiceObject"]
@@ -54,7 +53,7 @@ _NO_LISTENER = Listener(address="unix:")  # how a session came in that nobody li
 class CommandFace(CommandMethods, Protocol):
     """A class of command methods, as `poplin.CommandServer` is: made once for each session."""
 
-    def __init__(self, session: Session, /) -> None: ...
+    def __init__(self, session: MethodSession, /) -> None: ...
 
     @classmethod
     def mechanisms(cls) -> AbstractSet[str]:
@@ -268,7 +267,7 @@ class Server:
         self._addresses = tuple(written(socket_) for _, socket_ in bound)
         try:
             for listener, socket_ in bound:
-                factory = functools.partial(self._accept, listener)
+                factory = functools.partial(self._accept, listener, local_name(socket_))
                 if socket_.family == socket.AF_UNIX:
                     self._paths.append(os.fsdecode(socket_.getsockname()))
                     server = await loop.create_unix_server(factory, sock=socket_, backlog=BACKLOG, start_serving=False)
@@ -283,9 +282,9 @@ class Server:
             await self.abort()
             raise
 
-    def _accept(self, listener: Listener) -> Driver:
+    def _accept(self, listener: Listener, local: tuple[str, int] | None) -> Driver:
         """The connection that comes in now belongs to the server's present life."""
-        return Driver(self._running(), listener)
+        return Driver(self._running(), listener, local)
 
     async def restart(self) -> None:
         """End every session, as `stop` does, and begin anew: a fresh count, fresh threads, the same ports.

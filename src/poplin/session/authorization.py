@@ -30,10 +30,10 @@ __all__ = ["Authorization", "capability_list"]
 async def capability_list(context: SessionContext) -> MultiLine:
     """The answer to CAPA in either state: computed from what works on this connection."""
     service = context.service
-    sasl = service.sasl(context.client)
+    sasl = service.sasl(context.client, context.mechanisms)
     terms = await context.terms()
     facts = Facts(
-        user="USER" in service.mechanisms() and service.cleartext_allowed(context.client),
+        user="USER" in context.mechanisms and service.cleartext_allowed(context.client),
         sasl=sasl,
         starttls=context.starttls and context.client.tls is None and context.state is State.AUTHORIZATION,
         top=context.serves("TOP"),
@@ -100,7 +100,7 @@ class Authorization(Stage):
         if not name:
             return Err(say("user-first"), bad=True)
         self._check_cleartext()
-        if "USER" not in self._context.service.mechanisms():
+        if "USER" not in self._context.mechanisms:
             return Err(say("mechanism-unknown"), ResponseCode.AUTH, bad=True)
         return await self._log_in(Credentials("USER", name, PasswordProof(command.password)))
 
@@ -115,7 +115,7 @@ class Authorization(Stage):
     async def auth(self, command: Auth) -> Reply:
         """AUTH: begins an exchange; without a mechanism it lists them (old Outlook asks so)."""
         context = self._context
-        offered = context.service.sasl(context.client)
+        offered = context.service.sasl(context.client, context.mechanisms)
         if command.mechanism is None:
             body = "".join(f"{name}\r\n" for name in offered).encode()
             return MultiLine(Ok(say("sasl-list")), Content(body, Form.CRLF | Form.UNDOTTED, len(body)))

@@ -8,14 +8,14 @@ from poplin.identity import Identity, settle
 from poplin.session.service import Service
 from poplin.terms import Terms
 
-__all__ = ["common_terms", "remember_login", "terms_at_login"]
+__all__ = ["NO_TERMS", "common_terms", "remember_login", "terms_at_login"]
 
-_NONE = Terms()
+NO_TERMS = Terms()
 
 
 async def common_terms(service: Service) -> Terms:
     """What holds for all users: what CAPA says before login."""
-    return _NONE if service.terms is None else await settle(service.terms(None))
+    return NO_TERMS if service.terms is None else await settle(service.terms(None))
 
 
 async def terms_at_login(service: Service, identity: Identity) -> Terms:
@@ -25,7 +25,7 @@ async def terms_at_login(service: Service, identity: Identity) -> Terms:
         LoginTooSoon: by these terms it is too early for this login.
     """
     if service.terms is None:
-        return _NONE
+        return NO_TERMS
     terms = await settle(service.terms(identity))
     if terms.login_delay and service.logins is not None:
         await settle(service.logins.check(identity.user, terms.login_delay))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set as AbstractSet
 from typing import Protocol
 
 from poplin.authentication.base import Credentials
@@ -32,6 +33,11 @@ class SessionContext(Protocol):
     @property
     def state(self) -> State:
         """Where the session is."""
+        ...
+
+    @property
+    def mechanisms(self) -> AbstractSet[str]:
+        """What is on offer in this session, USER and APOP among it."""
         ...
 
     @property

@@ -6,22 +6,48 @@ session's own stage; where it has none (the usual case), nothing of this costs a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from collections.abc import Set as AbstractSet
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from poplin.authentication.base import Credentials
 from poplin.errors import AuthenticationFailed, PermanentFailure
 from poplin.identity import ClientFacts, Identity, MaybeAwaitable
 from poplin.maildrops.base import Ending, Maildrop, OpenRequest
 from poplin.protocol.capabilities import Capability
+from poplin.protocol.commands import Command
 from poplin.protocol.replies import Reply, Status
 from poplin.protocol.states import State
 
-if TYPE_CHECKING:
-    from poplin.session.session import Session
+__all__ = ["CommandMethods", "MakeMethods", "MethodSession", "NoMaildrops", "NoUsers"]
 
-__all__ = ["CommandMethods", "MakeMethods", "NoMaildrops", "NoUsers"]
+
+class MethodSession(Protocol):
+    """The session, as its command methods see it."""
+
+    @property
+    def client(self) -> ClientFacts:
+        """Who is at the other end."""
+        ...
+
+    @property
+    def state(self) -> State:
+        """Where the session is."""
+        ...
+
+    @property
+    def timestamp(self) -> str:
+        """The APOP timestamp of the greeting; ``""`` if it has none."""
+        ...
+
+    @property
+    def known(self) -> Container[str]:
+        """The verbs that the present stage carries out."""
+        ...
+
+    async def by_stage(self, command: Command, /) -> Reply:
+        """Carry out a command as the present stage does."""
+        ...
 
 
 class CommandMethods(Protocol):
@@ -52,7 +78,7 @@ class CommandMethods(Protocol):
         ...
 
 
-MakeMethods = Callable[["Session"], CommandMethods]
+MakeMethods = Callable[[MethodSession], CommandMethods]
 """Makes the methods of a session."""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Collection
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
@@ -89,7 +90,7 @@ class Service:
     logins: LoginTimes | None = None
     attendants: tuple[Attends, ...] = ()
 
-    def mechanisms(self) -> Collection[str]:
+    def mechanisms(self) -> AbstractSet[str]:
         """The mechanisms that the user base serves and the policy allows, USER and APOP among them."""
         authenticator = self.authenticator
         served = authenticator.mechanisms() if implements(authenticator, Offers) else PASSWORD_MECHANISMS
@@ -103,11 +104,11 @@ class Service:
         allowed = self.policy.allow_cleartext
         return allowed == "always" or (allowed == "loopback" and client.is_loopback)
 
-    def sasl(self, client: ClientFacts) -> tuple[str, ...]:
-        """The SASL mechanisms on offer to this client, in order."""
+    def sasl(self, client: ClientFacts, mechanisms: AbstractSet[str]) -> tuple[str, ...]:
+        """The SASL mechanisms among those on offer that this client may use, in order."""
         if not self.cleartext_allowed(client):
             return ()  # every mechanism built so far shows the password
-        return _sasl_among(frozenset(self.mechanisms()))
+        return _sasl_among(frozenset(mechanisms))
 
 
 @functools.lru_cache(maxsize=64)

@@ -8,8 +8,10 @@ The session ends exactly once, by `end`, which frees the maildrop however it cam
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Container
+from collections.abc import Awaitable, Callable, Container, Coroutine
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
+from typing import Any, Final
 
 from poplin.abilities import implements
 from poplin.authentication.base import Credentials
@@ -22,12 +24,12 @@ from poplin.protocol.capabilities import Capability
 from poplin.protocol.commands import Command, Malformed, argument_of
 from poplin.protocol.parsing import GRAMMAR
 from poplin.protocol.replies import After, Continuation, Err, MultiLine, Ok, Reply, Status
-from poplin.protocol.states import State, next_state
+from poplin.protocol.states import MOVING, State, next_state
 from poplin.protocol.texts import say
 from poplin.session.attendants import arrive, depart
 from poplin.session.authorization import Authorization
 from poplin.session.bare import Bare
-from poplin.session.conditions import common_terms, remember_login, terms_at_login
+from poplin.session.conditions import NO_TERMS, common_terms, remember_login, terms_at_login
 from poplin.session.conversation import is_wanted, tell_command, tell_reply
 from poplin.session.listing import Listing
 from poplin.session.methods import CommandMethods
@@ -45,6 +47,7 @@ logger = logging.getLogger("poplin.session")
 _LONGEST_DELAY = 15.0  # seconds; Dovecot's cap too
 
 
+_REPLIES: Final = (Ok, MultiLine, Err, Continuation)  # a union would be made anew at each test of it
 _NOWHERE = Stage()  # no command is known there
 
 
@@ -68,6 +71,7 @@ class Session:
         "_tells",
         "_terms",
         "client",
+        "mechanisms",
         "methods",
         "on_lost",
         "service",
@@ -84,6 +88,8 @@ class Session:
         self.summary = Summary()
         self.on_lost: Callable[[str], None] = _nobody
         self._stage: Stage = _NOWHERE
+        self.mechanisms: AbstractSet[str] = frozenset()
+        """What was on offer at the greeting, and stays so: CAPA before and after login has to be the same."""
         self.methods: CommandMethods | None = service.methods(self) if service.methods is not None else None
         self._bad = 0
         self._failures = 0
@@ -129,7 +135,8 @@ class Session:
         """Enter AUTHORIZATION; the greeting that says so."""
         policy = self.service.policy
         timestamp = ""
-        if "APOP" in self.service.mechanisms():
+        self.mechanisms = self.service.mechanisms()
+        if "APOP" in self.mechanisms:
             timestamp = self.service.timestamp(policy.hostname)
         self.state = next_state(State.CONNECT, "greeting", positive=True)
         self._stage = Authorization(self, timestamp)
@@ -140,8 +147,14 @@ class Session:
         self.client = client
         self._stage = Authorization(self, self.timestamp)
 
-    async def handle(self, command: Command) -> Reply:
+    def handle(self, command: Command) -> Coroutine[Any, Any, Reply]:
         """Carry out one command. Never raises for what a client, a maildrop or an authenticator did."""
+        if self._tells or self.service.pipeline.active:
+            return self._observed(command)
+        return self._carry_out(command)
+
+    async def _observed(self, command: Command) -> Reply:
+        """Carry out a command that plugins, handlers or the log want to see."""
         if self._tells:
             tell_command(self.client.session_id, command)
         pipeline = self.service.pipeline
@@ -165,7 +178,7 @@ class Session:
                 reply = self._reject(command)
             else:
                 answer = handler(stage, command)
-                reply = answer if isinstance(answer, Ok | MultiLine | Err | Continuation) else await answer
+                reply = answer if isinstance(answer, _REPLIES) else await answer
         except SessionError as error:
             reply = self._told(command.verb, error)
         except Exception as error:  # noqa: BLE001 - logged there, with its traceback
@@ -174,7 +187,7 @@ class Session:
             return self._count_bad(reply)
         self._bad = 0
         # A login or QUIT has moved it already; a challenge (``+``) and a list of mechanisms move nothing.
-        if self._stage is stage and isinstance(reply, Ok):
+        if command.verb in MOVING and self._stage is stage and isinstance(reply, Ok):
             self.state = next_state(self.state, command.verb, positive=True)
         return reply
 
@@ -214,7 +227,7 @@ class Session:
         if handler is None or type(command) is Malformed:
             return self._reject(command)
         answer = handler(stage, command)
-        return answer if isinstance(answer, Ok | MultiLine | Err | Continuation) else await answer
+        return answer if isinstance(answer, _REPLIES) else await answer
 
     async def _by_method(self, methods: CommandMethods, command: Command) -> Reply:
         """Carry out a command by the method that a class has for it."""
@@ -225,7 +238,7 @@ class Session:
         if method is None:
             return self._reject(command)
         reply = await settle(method(argument_of(command)))
-        if not isinstance(reply, Ok | Err | MultiLine | Continuation):
+        if not isinstance(reply, _REPLIES):
             raise TypeError(f"do_{verb} returned {type(reply).__name__}; return self.ok(), self.err() or self.data()")
         positive = isinstance(reply, Ok)  # a challenge (``+``) and a list of mechanisms are no login
         if self._stage is stage and next_state(self.state, verb, positive=positive) is not self.state:
@@ -307,7 +320,7 @@ class Session:
         service = self.service
         if service.pipeline.active:
             await service.pipeline.event(Authenticated(self.client, identity.user, mechanism))
-        terms = await terms_at_login(service, identity)
+        terms = await terms_at_login(service, identity) if service.terms is not None else NO_TERMS
         service.enter(identity.user)
         try:
             request = OpenRequest(
@@ -316,7 +329,8 @@ class Session:
             maildrop = await settle(service.maildrops.open(request))
             try:
                 scan = Scan.of(await settle(maildrop.scan()))
-                await remember_login(service, identity.user, terms)
+                if service.logins is not None:
+                    await remember_login(service, identity.user, terms)
             except BaseException:
                 await self._close(maildrop, Ending.FAILED)
                 raise

@@ -21,9 +21,9 @@ logger = logging.getLogger("poplin.session")
 
 async def commit(transaction: Transaction, goodbye: str) -> tuple[Status, int]:
     """Remove what is marked; answers the reply to QUIT and how many messages were removed."""
-    marked = transaction.listing.marked_entries()
-    if not marked:
+    if not transaction.listing.marked:
         return Ok(goodbye, after=After.CLOSE), 0
+    marked = transaction.listing.marked_entries()
     try:
         removal = await settle(transaction.maildrop.remove(marked))
     except SessionError as error:
