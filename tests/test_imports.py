@@ -18,9 +18,7 @@ import pytest
 SOURCE = Path(__file__).resolve().parent.parent / "src"
 PACKAGE = SOURCE / "poplin"
 
-GROUND = frozenset(
-    {"errors", "limits", "identity", "content", "calling", "abilities", "values", "terms", "threads", "values"}
-)
+GROUND = frozenset({"errors", "limits", "identity", "content", "calling", "abilities", "values", "terms", "threads"})
 ROOF = frozenset({"daemon", "web", "tools", "cli", "commands", "testing", "__main__"})
 
 # The faces of the library that are a module of their own.
