@@ -59,18 +59,16 @@ class PairTransport(asyncio.Transport):
             self._tell(self._received, data)
 
     def _write(self) -> None:
-        failure: Exception | None = None
-        while (piece := self._queue.get()) is not None:
-            if failure is None:
-                try:
-                    self._sink.write(piece)
-                    self._sink.flush()
-                except (OSError, ValueError) as error:
-                    failure = error
-            self._tell(self._written, len(piece))
-            if failure is not None:
-                self._tell(self._lose, failure)
-        self._tell(self._lose, None)
+        try:
+            while (piece := self._queue.get()) is not None:
+                self._sink.write(piece)
+                self._sink.flush()
+                self._tell(self._written, len(piece))
+        except (OSError, ValueError) as error:
+            # Nothing was taken: a session that heard otherwise would go on to the QUIT behind the message.
+            self._tell(self._lose, error)
+        else:
+            self._tell(self._lose, None)
 
     def _tell(self, call: Callable[[T], None], argument: T) -> None:
         with contextlib.suppress(RuntimeError):  # the loop was closed before the file came to its end
