@@ -52,9 +52,9 @@ def test_nobody_is_refused_while_the_old_life_ends() -> None:
             assert ann.ask("DELE 1").startswith(b"+OK")
             ann.send(b"QUIT\r\n")
             assert begun.wait(30)
+            before = running.call(lambda server: {client.session_id for client in server.clients})
             restarting = threading.Thread(target=running.restart)
             restarting.start()
-            before = running.call(lambda server: {client.session_id for client in server.clients})
             until(lambda: running.call(lambda server: not server.clients), "the new life began")
             assert before
             with Wire(running.port) as bob:
