@@ -87,14 +87,12 @@ def test_who_connects_while_it_stops_is_not_left_behind(run_async: Run) -> None:
         await server.start()
         wires = [Wire(server.port) for _ in range(20)]
         await asyncio.sleep(0)
-        stopping = asyncio.ensure_future(server.stop())
-        await asyncio.sleep(0.01)
-        for wire in wires:
-            wire.close()
-        await asyncio.wait_for(stopping, 20)
+        await asyncio.wait_for(server.stop(), 20)
         assert server.sessions == 0
         await asyncio.sleep(0.05)
         assert server.sessions == 0
+        for wire in wires:
+            wire.close()
 
     with warnings.catch_warnings():
         # asyncio itself forgets to close what it had accepted for a listener that is closed now.

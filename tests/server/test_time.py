@@ -120,16 +120,25 @@ def test_a_login_that_hangs_is_part_of_the_login(serve: Serve) -> None:
 
 
 def test_who_never_reads_a_message_is_dropped(serve: Serve) -> None:
+    """And the DELE and QUIT behind it are not carried out: that message was not received."""
     store = GatedMaildrops([big_message(30_000_000)])
     served = serve(store, GatedDoor(), limits=limits(write=0.3))
     with logged_in(served.ports["none"]) as wire:
-        wire.ask("DELE 1")
-        wire.ask("RSET")
         wire.send(b"RETR 1\r\nDELE 1\r\nQUIT\r\n")
         until(lambda: gone(served), "the connection is gone")
         assert not wire.remains().endswith(b".\r\n")
     assert store.endings == [Ending.TIMEOUT]
     assert len(store.messages) == 1
+
+
+def test_who_never_reads_a_message_at_hand_is_dropped(serve: Serve) -> None:
+    store = MemoryMaildrops()
+    store.deliver("ann", big_message(30_000_000))
+    served = serve(store, OnePassword("secret"), limits=limits(write=0.3))
+    with logged_in(served.ports["none"]) as wire:
+        wire.send(b"NOOP\r\nRETR 1\r\nDELE 1\r\nQUIT\r\n")
+        until(lambda: gone(served), "the connection is gone")
+    assert len(store.messages("ann")) == 1
 
 
 def test_who_reads_slowly_gets_it_all(serve: Serve) -> None:
