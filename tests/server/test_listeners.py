@@ -11,6 +11,7 @@ import pytest
 import poplin
 from poplin.maildrops.memory import MemoryMaildrops
 from poplin.server.addresses import ListenErrors, split_address
+from poplin.server.driver import Driver
 from support.serving import Certificate, OnePassword
 from support.wire import Wire, logged_in
 
@@ -235,6 +236,7 @@ def test_accepted_sockets_notice_dead_peers_and_send_at_once() -> None:
     def options(server: poplin.Server) -> dict[str, int]:
         assert server._hub is not None
         (driver,) = server._hub.drivers
+        assert isinstance(driver, Driver)
         accepted = driver.transport.get_extra_info("socket")
         return {
             name: accepted.getsockopt(level, getattr(socket, name))
