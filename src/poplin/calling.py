@@ -35,7 +35,7 @@ __all__ = [
 P = ParamSpec("P")
 T = TypeVar("T")
 
-logger = logging.getLogger("poplin.callbacks")
+logger: logging.Logger = logging.getLogger("poplin.callbacks")
 
 _HOLDS = 0.1  # seconds for which nobody else was served: worth a word
 _THREADS = 16  # of one callback at a time
@@ -106,9 +106,9 @@ class Callback:
         self, name: str, function: Callable[..., object], *parameters: str, fewest: int = 0, for_user: bool = False
     ) -> None:
         taken = check_callback(name, function, *parameters, fewest=fewest)
-        self.name = name
-        self.function = function
-        self.blocking = is_blocking(function)
+        self.name: str = name
+        self.function: Callable[..., object] = function
+        self.blocking: bool = is_blocking(function)
         self._parameters = parameters[:taken]
         self._for_user = for_user
         self._slow = False

@@ -75,7 +75,7 @@ def _show_version(context: click.Context, parameter: click.Parameter, value: obj
         context.exit()
 
 
-root = Root(
+root: Root = Root(
     name="poplin",
     help="A POP3 server and its tools.",
     examples=("poplin init", "poplin serve", "poplin help user add"),

@@ -46,8 +46,8 @@ class FileRegion:
 
     def __init__(self, descriptor: int, offset: int, octets: int) -> None:
         self._descriptor = descriptor
-        self.offset = offset
-        self.octets = octets
+        self.offset: int = offset
+        self.octets: int = octets
 
     def read(self, most: int) -> bytes:
         """The next piece, at most `most` octets; empty at the end.

@@ -28,7 +28,7 @@ from poplin.identity import ClientFacts, Identity, MaybeAwaitable
 
 __all__ = ["PasswordFile", "Tally", "read_octets"]
 
-log = logging.getLogger("poplin.authentication")
+log: logging.Logger = logging.getLogger("poplin.authentication")
 
 _LARGE = 262_144
 """Octets; a longer file is read in a thread, not in the event loop."""
@@ -80,7 +80,7 @@ class PasswordFile:
     """
 
     def __init__(self, path: str | os.PathLike[str], names: Callable[[str], str] = LOWERCASE) -> None:
-        self.path = os.fspath(path)
+        self.path: str = os.fspath(path)
         self._names = names
         self._reading: _Reading | None = None
         self._lock = threading.Lock()

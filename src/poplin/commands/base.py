@@ -50,6 +50,9 @@ def _common_options() -> list[click.Parameter]:
     ]  # fmt: skip
 
 
+_SETTINGS = {"context_settings": {"help_option_names": ["-h", "--help"]}}
+
+
 class _Helped(click.Command):
     """A command whose help has examples that run."""
 
@@ -111,22 +114,20 @@ class Command(_Helped):
     """One command."""
 
     def __init__(self, *, examples: Sequence[str] = (), **settings: object) -> None:
-        super().__init__(**settings)  # type: ignore[arg-type]  # click's own keywords
+        super().__init__(**{**settings, **_SETTINGS})  # type: ignore[arg-type]  # click's own keywords
         self.examples = examples
-        self.params += _common_options()
-        self.context_settings = {"help_option_names": ["-h", "--help"]}
+        self.params.extend(_common_options())
 
 
 class Group(_Helped, click.Group):
     """Commands under one name. Called alone it lists them, which is wrong usage: exit status 2."""
 
-    command_class = Command
+    command_class: type[click.Command] | None = Command
 
     def __init__(self, *, examples: Sequence[str] = (), **settings: object) -> None:
-        super().__init__(**{"no_args_is_help": False, "invoke_without_command": True, **settings})  # type: ignore[arg-type]  # click's own keywords
+        super().__init__(**{"no_args_is_help": False, "invoke_without_command": True, **settings, **_SETTINGS})  # type: ignore[arg-type]  # click's own keywords
         self.examples = examples
-        self.params += _common_options()
-        self.context_settings = {"help_option_names": ["-h", "--help"]}
+        self.params.extend(_common_options())
 
     def invoke(self, ctx: click.Context) -> object:
         """Run the command that was named."""

@@ -41,7 +41,7 @@ class Failure(Exception):
         self.code = code
         self.message = message
         self.hint = hint
-        self.details = dict(details or {})
+        self.details: dict[str, object] = dict(details or {})
 
     @staticmethod
     def told(code: str, line: str) -> Failure:

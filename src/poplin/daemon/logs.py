@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 import time
 
 from poplin.identity import CURRENT
@@ -62,7 +63,7 @@ class Lines(logging.Handler):
 
     def createLock(self) -> None:  # noqa: N802  # logging's name
         """No lock: a line is one write, and the time stamp is made of immutable values."""
-        self.lock = None
+        self.lock: threading.RLock | None = None
 
 
 def _on_one_line(text: str) -> str:

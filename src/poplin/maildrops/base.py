@@ -71,9 +71,9 @@ class Scan(Sequence[Entry]):
         octets: Sequence[int] | None,
         keys: Sequence[Hashable] | None = None,
     ) -> None:
-        self.unique_ids = unique_ids
-        self.octets = octets
-        self.keys = unique_ids if keys is None else keys
+        self.unique_ids: Sequence[str] = unique_ids
+        self.octets: Sequence[int] | None = octets
+        self.keys: Sequence[str] | Sequence[Hashable] = unique_ids if keys is None else keys
         self._total = -1
         self._list_body: bytes | None = None
         self._uidl_body: bytes | None = None

@@ -28,7 +28,7 @@ __all__ = [
     "SizeCallback",
 ]
 
-log = logging.getLogger("poplin.maildrops")
+log: logging.Logger = logging.getLogger("poplin.maildrops")
 
 Listed: TypeAlias = (
     Iterable[str] | Iterable[tuple[str, int]] | Mapping[str, int] | AsyncIterable[str] | AsyncIterable[tuple[str, int]]

@@ -17,14 +17,14 @@ from poplin.errors import MessageGone, MessageUnreadable
 if TYPE_CHECKING:
     from email.message import EmailMessage
 
-__all__ = ["Retrieved", "Source", "content_of", "count_octets"]
+__all__ = ["Pieces", "Retrieved", "Source", "content_of", "count_octets"]
 
-log = logging.getLogger("poplin.maildrops")
+log: logging.Logger = logging.getLogger("poplin.maildrops")
 
-Retrieved: TypeAlias = (
-    "bytes | bytearray | memoryview | str | EmailMessage | os.PathLike[str]"
-    " | Iterable[bytes] | Iterable[str] | AsyncIterable[bytes] | AsyncIterable[str] | None"
-)
+Pieces: TypeAlias = Iterable[bytes] | Iterable[str] | AsyncIterable[bytes] | AsyncIterable[str]
+"""A message in pieces, of any size."""
+
+Retrieved: TypeAlias = "bytes | bytearray | memoryview | str | EmailMessage | os.PathLike[str] | Pieces | None"
 """A whole message: octets, text (sent as UTF-8), an `EmailMessage`, the path of its file (no ``str``, which
 is text), or pieces of it, which need not be lines. Line ends may be LF or CRLF. ``None``: it is gone."""
 

@@ -81,7 +81,7 @@ class Maildirs:
         self._pool: ThreadPoolExecutor | None = None
         self._index_failed = False
         self.inline_octets = inline_octets
-        self.surveys = Surveys(cached_messages)
+        self.surveys: Surveys = Surveys(cached_messages)
 
     def open(self, request: OpenRequest, /) -> Maildir:
         """The user's Maildir, locked.

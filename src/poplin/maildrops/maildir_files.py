@@ -71,9 +71,9 @@ class Budget:
     __slots__ = ("entries", "files", "octets")
 
     def __init__(self, entries: int, files: int, octets: int) -> None:
-        self.entries = entries
-        self.files = files
-        self.octets = octets
+        self.entries: int = entries
+        self.files: int = files
+        self.octets: int = octets
 
     def open_file(self) -> None:
         """Count one file."""

@@ -48,10 +48,10 @@ class Columns:
     __slots__ = ("forms", "mtimes", "octets", "raws")
 
     def __init__(self) -> None:
-        self.octets = array("q")
-        self.raws = array("q")
-        self.mtimes = array("q")
-        self.forms = bytearray()
+        self.octets: array[int] = array("q")
+        self.raws: array[int] = array("q")
+        self.mtimes: array[int] = array("q")
+        self.forms: bytearray = bytearray()
 
     def __len__(self) -> int:
         return len(self.forms)
@@ -92,9 +92,9 @@ class Index:
 
     def __init__(self) -> None:
         self.positions: dict[str, int] = {}
-        self.columns = Columns()
-        self.octets = -1
-        self.worn = False
+        self.columns: Columns = Columns()
+        self.octets: int = -1
+        self.worn: bool = False
 
 
 def octets_of(path: str) -> int:

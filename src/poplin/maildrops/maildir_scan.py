@@ -42,13 +42,14 @@ class Files(Sequence[File]):
     __slots__ = ("bases", "columns", "corrected", "fresh", "places")
 
     def __init__(self, bases: list[str], places: list[str], columns: Columns) -> None:
-        self.bases = bases
-        self.places = places
-        self.columns = columns
+        self.bases: list[str] = bases
+        self.places: list[str] = places
+        self.columns: Columns = columns
         self.corrected: dict[int, int] = {}
         self.fresh: set[int] = set()
 
-    __hash__ = object.__hash__
+    def __hash__(self) -> int:
+        return object.__hash__(self)
 
     def __eq__(self, other: object) -> bool:
         return self is other

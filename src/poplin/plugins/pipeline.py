@@ -31,7 +31,7 @@ from poplin.protocol.texts import say
 
 __all__ = ["EventHandler", "Pipeline"]
 
-logger = logging.getLogger("poplin.plugins")
+logger: logging.Logger = logging.getLogger("poplin.plugins")
 
 E = TypeVar("E", bound=Event)
 EventHandler: TypeAlias = Callable[[E], MaybeAwaitable[object]]
@@ -52,7 +52,7 @@ class Pipeline(Order):
     def __init__(self, plugins: Iterable[Plugin] = ()) -> None:
         super().__init__()
         self._handlers: tuple[tuple[type[Event], EventHandler[Event]], ...] = ()
-        self.active = False
+        self.active: bool = False
         self.announce: Callable[[Event], None] = _into_the_void
         for plugin in plugins:
             self.push(plugin)

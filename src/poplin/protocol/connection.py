@@ -53,9 +53,9 @@ class ServerConnection:
         self._encoder: Encoder | None = None
         self._exchange = False
         self._eof = False
-        self.queued = 0
+        self.queued: int = 0
         """About how many octets wait for `data_to_send`."""
-        self.body_octets = 0
+        self.body_octets: int = 0
         """The octets of the last multi-line body sent whole, as LIST counts them."""
 
     def receive_data(self, octets: bytes) -> None:

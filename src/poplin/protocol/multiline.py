@@ -41,7 +41,7 @@ class Encoder:
         self._line_begin = b""  # of the line that the pieces before left unended: enough to tell whether it is blank
         self._line_start = True
         self._cr = False
-        self.octets = 0
+        self.octets: int = 0
 
     @property
     def satisfied(self) -> bool:
@@ -127,8 +127,8 @@ class Decoder:
     def __init__(self) -> None:
         self._held = b""
         self._line_start = True
-        self.complete = False
-        self.trailing = b""
+        self.complete: bool = False
+        self.trailing: bytes = b""
 
     def feed(self, octets: bytes) -> bytes:
         """The body's next octets; those that may still turn out to be the terminator are held back."""

@@ -34,7 +34,7 @@ class ListenErrors(Error):
 
     def __init__(self, errors: Sequence[ListenError]) -> None:
         super().__init__("; ".join(str(error) for error in errors))
-        self.errors = tuple(errors)
+        self.errors: tuple[ListenError, ...] = tuple(errors)
 
 
 def split_address(address: str) -> tuple[str, int]:

@@ -33,7 +33,7 @@ from poplin.session.session import Session
 
 __all__ = ["Driver"]
 
-logger = logging.getLogger("poplin.server")
+logger: logging.Logger = logging.getLogger("poplin.server")
 
 _MOST_WAITING = 65_536  # octets of commands not carried out yet, above which we stop reading
 _TURN = 512  # commands carried out in one turn of the loop: some milliseconds of NOOP or LIST n
@@ -74,7 +74,7 @@ class Driver(Stream):
         self._busy = self._finished = self._stopping = False
         self._pushed: tuple[bytes, ...] = ()
         self._started = 0.0
-        self.session = cast("Session", None)  # there from `opened` on, unless the connection was refused
+        self.session: Session = cast("Session", None)  # there from `opened` on, unless the connection was refused
 
     def __repr__(self) -> str:
         return f"<Driver {self.session!r} {'busy' if self._busy else 'idle'}>"
@@ -357,7 +357,7 @@ class Driver(Stream):
         """The deadline has passed. Silent, and nothing is removed (RFC 1939 section 3)."""
         session = self.session
         if session.state is State.UPDATE and self._busy:
-            self.deadline = self._hub.now() + self._hub.service.limits.write_timeout
+            self.deadline: float = self._hub.now() + self._hub.service.limits.write_timeout
         elif self.reads_slowly and self._hub.now() < self._latest:
             self.watch_writing()
         else:

@@ -25,7 +25,7 @@ from poplin.session.session import Session
 
 __all__ = ["Driven", "Hub", "Listener", "TlsMode", "Totals"]
 
-logger = logging.getLogger("poplin.session")
+logger: logging.Logger = logging.getLogger("poplin.session")
 
 T = TypeVar("T")
 A = TypeVar("A")
@@ -112,9 +112,9 @@ class Hub:
     def __init__(self, service: Service, admission: Admission, loop: asyncio.AbstractEventLoop) -> None:
         self.service = service
         self.loop = loop
-        self.now = loop.time
-        self.totals = Totals()
-        self.threads = ThreadPoolExecutor(_READERS, thread_name_prefix="poplin-reader")
+        self.now: Callable[[], float] = loop.time
+        self.totals: Totals = Totals()
+        self.threads: ThreadPoolExecutor = ThreadPoolExecutor(_READERS, thread_name_prefix="poplin-reader")
         self.drivers: set[Driven] = set()
         self.closing = False
         """Whether the server stops: the loop may still bring connections that it had accepted before."""

@@ -43,7 +43,7 @@ __all__ = ["Progress", "Server", "ServiceObject"]
 
 E = TypeVar("E", bound=Event)
 
-logger = logging.getLogger("poplin.server")
+logger: logging.Logger = logging.getLogger("poplin.server")
 
 _LOOPBACK = ("127.0.0.1", "::1")
 _PORT_TRIES = 20

@@ -37,12 +37,17 @@ class Stream(asyncio.Protocol):
     )
 
     def __init__(self, loop: asyncio.AbstractEventLoop, write_timeout: float) -> None:
-        self.loop = loop
-        self.transport = cast("asyncio.Transport", None)  # there from connection_made on, before anything else
+        self.loop: asyncio.AbstractEventLoop = loop
+        self.transport: asyncio.Transport = cast(
+            "asyncio.Transport", None
+        )  # there from connection_made on, before anything else
         self.tls: TlsLayer | None = None
-        self.deadline = 0.0
-        self.closing = self.eof = self.lost = self.paused = False
-        self.reading_paused = False
+        self.deadline: float = 0.0
+        self.closing: bool = False
+        self.eof: bool = False
+        self.lost: bool = False
+        self.paused: bool = False
+        self.reading_paused: bool = False
         self._write_timeout = write_timeout
         self._drained: asyncio.Future[None] | None = None
         self._stuck = -1

@@ -25,8 +25,8 @@ class TlsLayer:
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         self._object = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
-        self.established = False
-        self.closed = False
+        self.established: bool = False
+        self.closed: bool = False
 
     def receive(self, octets: bytes) -> bytes:
         """Take octets of the wire, answer what the client said in them; `pending` may then have something to send.

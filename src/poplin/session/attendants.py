@@ -15,7 +15,7 @@ from poplin.maildrops.base import Ending
 
 __all__ = ["Attends", "arrive", "depart"]
 
-logger = logging.getLogger("poplin.session")
+logger: logging.Logger = logging.getLogger("poplin.session")
 
 
 @runtime_checkable

@@ -63,7 +63,7 @@ class Authorization(Stage):
 
     def __init__(self, context: SessionContext, timestamp: str) -> None:
         self._context = context
-        self.timestamp = timestamp
+        self.timestamp: str = timestamp
         self._name = ""
         self._mechanism: Mechanism | None = None
 

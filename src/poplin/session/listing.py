@@ -52,7 +52,7 @@ class Listing:
     __slots__ = ("_marked", "_marked_octets", "scan")
 
     def __init__(self, scan: Scan) -> None:
-        self.scan = scan
+        self.scan: Scan = scan
         self._marked: set[int] | frozenset[int] = _NONE
         self._marked_octets = 0
 

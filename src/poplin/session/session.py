@@ -42,7 +42,7 @@ from poplin.terms import Terms
 
 __all__ = ["Session"]
 
-logger = logging.getLogger("poplin.session")
+logger: logging.Logger = logging.getLogger("poplin.session")
 
 _LONGEST_DELAY = 15.0  # seconds; Dovecot's cap too
 
@@ -81,11 +81,11 @@ class Session:
     )
 
     def __init__(self, service: Service, client: ClientFacts, *, starttls: bool = False) -> None:
-        self.service = service
-        self.client = client
-        self.starttls = starttls
-        self.state = State.CONNECT
-        self.summary = Summary()
+        self.service: Service = service
+        self.client: ClientFacts = client
+        self.starttls: bool = starttls
+        self.state: State = State.CONNECT
+        self.summary: Summary = Summary()
         self.on_lost: Callable[[str], None] = _nobody
         self._stage: Stage = _NOWHERE
         self.mechanisms: AbstractSet[str] = frozenset()

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Transaction"]
 
-logger = logging.getLogger("poplin.session")
+logger: logging.Logger = logging.getLogger("poplin.session")
 
 _WIRE = Form.CRLF | Form.UNDOTTED
 _NOOP = Ok()
@@ -42,10 +42,10 @@ class Transaction(Stage):
 
     def __init__(self, context: SessionContext, user: str, maildrop: Maildrop, listing: Listing) -> None:
         self._context = context
-        self.user = user
-        self.maildrop = maildrop
-        self.listing = listing
-        self.sending = 0
+        self.user: str = user
+        self.maildrop: Maildrop = maildrop
+        self.listing: Listing = listing
+        self.sending: int = 0
         """The number of the message that RETR is answered with now: a plugin may have changed the command's."""
         self.retrieved: set[int] | None = set() if implements(maildrop, MarksRead) else None
         self._previews: Previews | None = maildrop if implements(maildrop, Previews) else None

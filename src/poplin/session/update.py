@@ -16,7 +16,7 @@ from poplin.session.transaction import Transaction
 
 __all__ = ["commit"]
 
-logger = logging.getLogger("poplin.session")
+logger: logging.Logger = logging.getLogger("poplin.session")
 
 
 async def commit(transaction: Transaction, goodbye: str) -> tuple[Status, int]:
