@@ -6,12 +6,11 @@ needs a loop of its own runs its coroutine by ``run_async``, and a server runs i
 
 import contextlib
 import contextvars
-import functools
 import importlib.util
 import os
 import platform
 import ssl
-from collections.abc import Awaitable, Callable, Generator, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
@@ -34,15 +33,12 @@ def pytest_report_header() -> str:
     return f"poplin: Python {platform.python_version()}, event loop {wish}{required}"
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool:
     """Each test has a context of its own: the session that one test says is current is nobody's in the next."""
-    function = pyfuncitem.obj
-    pyfuncitem.obj = functools.partial(contextvars.copy_context().run, function)
-    try:
-        return (yield)
-    finally:
-        pyfuncitem.obj = function
+    runner_plugin = item.config.pluginmanager.getplugin("runner")
+    assert runner_plugin is not None
+    return bool(contextvars.copy_context().run(runner_plugin.pytest_runtest_protocol, item, nextitem))
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """Every real client, and the comparison that all of their tests make."""
 
+import subprocess
 from collections.abc import Sequence
 
 from clients.contract import Client, Outcome
@@ -12,6 +13,7 @@ from clients.net_pop3 import NetPop3
 from clients.openssl_client import OpensslClient
 from clients.poplib_client import Poplib
 from support.corpus import on_the_wire
+from support.programs import missing, require
 
 CLIENTS: list[Client] = [
     Curl(),
@@ -23,6 +25,15 @@ CLIENTS: list[Client] = [
     OpensslClient(),
     Poplib(),
 ]
+
+
+def need(client: Client) -> None:
+    """Skip the running test if `client` is not on this machine (with POPLIN_REQUIRE=1: fail it)."""
+    perl = require(client.program)
+    if isinstance(client, NetPop3):
+        for module in ("Net::POP3", "IO::Socket::SSL"):
+            if subprocess.run([perl, f"-M{module}", "-e1"], capture_output=True, check=False).returncode:
+                missing(f"the Perl module {module}")
 
 
 def compare(client: Client, outcome: Outcome, messages: dict[str, bytes]) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from clients.contract import PATIENCE, Account, Outcome, Tls, numbered_files, outcome, run
+from support.programs import require
 
 # Reads messages as a JSON list of Latin-1 texts, writes back what getmail would deliver of each.
 REWRITE = """
@@ -56,8 +57,10 @@ class Getmail:
 
     def makes_of(self, wires: Sequence[bytes]) -> list[bytes | None]:
         texts = [wire.decode("latin-1") for wire in wires]
+        # The interpreter that getmail itself runs on has its modules.
+        interpreter = Path(require(self.program)).read_text("utf-8").splitlines()[0].removeprefix("#!").split()
         made = subprocess.run(
-            ["/usr/bin/python3", "-c", REWRITE],
+            [*interpreter, "-c", REWRITE],
             input=json.dumps(texts).encode(),
             stdout=subprocess.PIPE,
             timeout=PATIENCE,

@@ -12,13 +12,12 @@ import pytest
 
 import poplin
 from clients.contract import Account, Client, Tls
-from clients.everyone import CLIENTS, compare
+from clients.everyone import CLIENTS, compare, need
 from clients.fetchmail import Fetchmail
 from clients.getmail import Getmail
 from clients.mpop import Mpop
 from clients.openssl_client import OpensslClient
 from poplin.maildrops.memory import MemoryMaildrops
-from support.programs import require
 from support.serving import Certificate, OnePassword, Running, Serve
 
 PASSWORD = "two words"  # a space in it: PASS takes the rest of the line
@@ -59,7 +58,7 @@ def post(serve: Serve, certificate: Certificate) -> Post:
 def test_nasty_messages_arrive_unharmed(
     client: Client, tls: Tls, post: Post, home: Path, nasty_messages: dict[str, bytes]
 ) -> None:
-    require(client.program)
+    need(client)
     post.deliver([*nasty_messages.values()])
     compare(client, client.fetch(post.account(tls), home), nasty_messages)
 
@@ -68,14 +67,14 @@ def test_nasty_messages_arrive_unharmed(
 def test_real_mail_arrives_unharmed(
     client: Client, tls: Tls, post: Post, home: Path, real_mail: dict[str, bytes]
 ) -> None:
-    require(client.program)
+    need(client)
     post.deliver([*real_mail.values()])
     compare(client, client.fetch(post.account(tls), home), real_mail)
 
 
 @pytest.mark.parametrize(("client", "tls"), ONE_WAY_IN)
 def test_what_is_deleted_is_gone_and_the_rest_stays(client: Client, tls: Tls, post: Post, home: Path) -> None:
-    require(client.program)
+    need(client)
     messages = {f"number-{number}": b"Subject: %d\r\n\r\nbody\r\n" % number for number in range(5)}
     post.deliver([*messages.values()])
     outcome = client.fetch(post.account(tls), home, delete=True)
@@ -85,7 +84,7 @@ def test_what_is_deleted_is_gone_and_the_rest_stays(client: Client, tls: Tls, po
 
 @pytest.mark.parametrize(("client", "tls"), ONE_WAY_IN)
 def test_what_is_kept_is_still_there(client: Client, tls: Tls, post: Post, home: Path) -> None:
-    require(client.program)
+    need(client)
     messages = [b"Subject: %d\r\n\r\nbody\r\n" % number for number in range(5)]
     post.deliver(messages)
     assert client.fetch(post.account(tls), home).status == 0
@@ -98,7 +97,7 @@ REMEMBERING = [pytest.param(client, client.tls[-1], id=client.name) for client i
 @pytest.mark.parametrize(("client", "tls"), REMEMBERING)
 def test_a_second_run_takes_only_what_is_new(client: Client, tls: Tls, post: Post, home: Path) -> None:
     """These three remember unique-ids: nothing comes twice and nothing is left out."""
-    require(client.program)
+    need(client)
     first = {f"first-{number}": b"Subject: first %d\r\n\r\nbody\r\n" % number for number in range(7)}
     second = {f"second-{number}": b"Subject: second %d\r\n\r\nbody\r\n" % number for number in range(3)}
     post.deliver([*first.values()])
@@ -111,7 +110,7 @@ def test_a_second_run_takes_only_what_is_new(client: Client, tls: Tls, post: Pos
 
 @pytest.mark.parametrize(("client", "tls"), WAYS_IN)
 def test_a_wrong_password_is_refused_and_said(client: Client, tls: Tls, post: Post, home: Path) -> None:
-    require(client.program)
+    need(client)
     post.deliver([b"Subject: secret\r\n\r\nnobody else's\r\n"])
     outcome = client.fetch(replace(post.account(tls), password="wrong"), home)
     assert outcome.messages == []
@@ -123,7 +122,7 @@ def test_a_wrong_password_is_refused_and_said(client: Client, tls: Tls, post: Po
 
 @pytest.mark.parametrize(("client", "tls"), ONE_WAY_IN)
 def test_an_empty_maildrop_is_no_error(client: Client, tls: Tls, post: Post, home: Path) -> None:
-    require(client.program)
+    need(client)
     outcome = client.fetch(post.account(tls), home)
     assert outcome.messages == []
     assert not re.search(client.refusal, outcome.said), outcome.said
@@ -142,7 +141,7 @@ APOP = [
 def test_apop_lets_in_who_knows_the_secret_and_nobody_else(
     client: Client, tls: Tls, serve: Serve, certificate: Certificate, home: Path
 ) -> None:
-    require(client.program)
+    need(client)
     maildrops = MemoryMaildrops()
     # APOP alone is offered: a client that fell back to a password would be refused.
     policy = poplin.Policy(mechanisms=["APOP"], failure_delay=0)
