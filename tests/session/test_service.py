@@ -18,6 +18,20 @@ def test_a_greeting_is_never_taken_for_a_timestamp() -> None:
         Policy(greeting="welcome <friend>")
 
 
+def test_a_greeting_fits_its_line_with_the_longest_timestamp() -> None:
+    longest = f"<{2**48 - 1}.{2**48 - 1}@"
+    policy = Policy(greeting="g" * 400, hostname="h" * 71)
+    assert len(f"+OK {policy.greeting} {longest}{policy.hostname}>\r\n") == 512
+    with pytest.raises(ValueError, match="greeting: longer than 471 octets together with the hostname"):
+        Policy(greeting="g" * 400, hostname="h" * 72)
+
+
+@pytest.mark.parametrize("hostname", ["", "two words", "a<b", "a>b", "a@b"])
+def test_a_hostname_that_breaks_a_timestamp_is_refused(hostname: str) -> None:
+    with pytest.raises(ValueError, match="hostname: expected a name"):
+        Policy(hostname=hostname)
+
+
 def test_a_negative_delay_is_refused() -> None:
     with pytest.raises(ValueError, match="failure_delay"):
         Policy(failure_delay=-1)

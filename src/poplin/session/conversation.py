@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 
+from poplin.authentication.mechanisms import MECHANISMS
 from poplin.protocol.commands import (
     Apop,
     Auth,
@@ -23,7 +24,7 @@ from poplin.protocol.replies import Continuation, MultiLine, Reply
 
 __all__ = ["is_wanted", "shown_command", "shown_reply", "tell_command", "tell_reply"]
 
-logger = logging.getLogger("poplin.conversation")
+logger: logging.Logger = logging.getLogger("poplin.conversation")
 
 _HIDDEN = "******"
 _HARMLESS = frozenset({"CAPA", "DELE", "LIST", "NOOP", "QUIT", "RETR", "RSET", "STAT", "STLS", "TOP", "UIDL"})
@@ -39,7 +40,7 @@ def shown_command(command: Command) -> str:
     words = [command.verb]
     if isinstance(command, User | Apop):
         words.append(repr(command.name))
-    if isinstance(command, Auth) and command.mechanism:
+    if isinstance(command, Auth) and command.mechanism is not None and command.mechanism in MECHANISMS:
         words.append(command.mechanism)
     if isinstance(command, AuthResponse | AuthCancel):
         words = [_HIDDEN if isinstance(command, AuthResponse) else "*"]

@@ -23,7 +23,8 @@ __all__ = ["Cleartext", "Policy", "Service"]
 
 Cleartext: TypeAlias = Literal["never", "loopback", "always"]
 
-_LONGEST_TEXT = 400  # leaves room for status, timestamp and CRLF within RFC 2449's 512 octets
+_LONGEST_TEXT = 400  # of any text; RFC 2449 section 4: 512 octets for the whole line
+_LONGEST_GREETING = 512 - len("+OK  <.@>\r\n") - 2 * 15  # with hostname; two numbers of 48 bits are in a timestamp
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +62,15 @@ class Policy:
                 raise ValueError(f"{name}: only printable characters are allowed, found {text!r}")
             if len(text.encode()) > _LONGEST_TEXT:
                 raise ValueError(f"{name}: longer than {_LONGEST_TEXT} octets (RFC 2449 section 4: 512 for the line)")
+        if not self.hostname or set(self.hostname) & set(" <>@"):
+            raise ValueError(
+                f"hostname: expected a name for the APOP timestamp, such as pop.example.org, not {self.hostname!r}"
+            )
+        if len((self.greeting + self.hostname).encode()) > _LONGEST_GREETING:
+            raise ValueError(
+                f"greeting: longer than {_LONGEST_GREETING} octets together with the hostname (RFC 1939 section 3: 512 for"
+                " the line, with the APOP timestamp)"
+            )
         if "<" in self.greeting:
             raise ValueError("greeting: '<' would be taken for an APOP timestamp (RFC 1939 section 7)")
         if self.failure_delay < 0:
