@@ -2,6 +2,7 @@
 
 import poplib
 import ssl
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,7 +14,7 @@ poplib._MAXLINE = 1 << 20  # type: ignore[attr-defined]
 
 class Poplib:
     name = "poplib"
-    program = "python3"
+    program = sys.executable
     tls: tuple[Tls, ...] = ("none", "starttls", "implicit")
     refusal = r"\[AUTH\]"
     keeps_order = True
