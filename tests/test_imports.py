@@ -18,7 +18,9 @@ import pytest
 SOURCE = Path(__file__).resolve().parent.parent / "src"
 PACKAGE = SOURCE / "poplin"
 
-GROUND = frozenset({"errors", "limits", "identity", "content", "calling", "abilities", "values", "terms", "threads"})
+GROUND = frozenset(
+    {"errors", "limits", "identity", "content", "calling", "abilities", "values", "terms", "threads", "spelling"}
+)
 ROOF = frozenset({"daemon", "web", "tools", "cli", "commands", "testing", "__main__"})
 
 # The faces of the library that are a module of their own.

@@ -1,12 +1,15 @@
-"""Every bound of a server in one frozen value, with its unit. Imports nothing of ours."""
+"""Every bound of a server in one frozen value, with its unit. Imports nothing of ours but `spelling`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
+from poplin.spelling import spelled_class
+
 __all__ = ["Limits"]
 
 
+@spelled_class
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """The bounds of a server. Times are in seconds, 0 meaning none where that is allowed.

@@ -22,6 +22,7 @@ from poplin.plugins.events import Event
 from poplin.server.admission import Admission
 from poplin.session.service import Service
 from poplin.session.session import Session
+from poplin.spelling import spelled_class
 
 __all__ = ["Driven", "Hub", "Listener", "TlsMode", "Totals"]
 
@@ -37,6 +38,7 @@ _PATIENCE = 60.0  # seconds for an UPDATE at the end of a server: one that takes
 _LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"
 
 
+@spelled_class
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listener:
     """Where and how clients come in.

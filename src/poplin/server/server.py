@@ -37,6 +37,7 @@ from poplin.server.running import first_of, runner
 from poplin.session.attendants import Attends
 from poplin.session.methods import CommandMethods, MethodSession, NoMaildrops, NoUsers
 from poplin.session.service import Policy, Service
+from poplin.spelling import spelled
 from poplin.terms import HasTerms
 
 __all__ = ["Progress", "Server", "ServiceObject"]
@@ -95,6 +96,7 @@ class Server:
         TypeError: neither or both ways of saying what to serve, or where.
     """
 
+    @spelled
     def __init__(  # noqa: PLR0913 - keywords of the face, each with its own meaning; promised to users
         self,
         service: ServiceObject | None = None,

@@ -17,6 +17,7 @@ from poplin.maildrops.base import LockPolicy, Opener
 from poplin.plugins.pipeline import Pipeline
 from poplin.session.attendants import Attends
 from poplin.session.methods import MakeMethods
+from poplin.spelling import spelled_class
 from poplin.terms import LoginTimes, Terms
 
 __all__ = ["Cleartext", "Policy", "Service"]
@@ -27,6 +28,7 @@ _LONGEST_TEXT = 400  # of any text; RFC 2449 section 4: 512 octets for the whole
 _LONGEST_GREETING = 512 - len("+OK  <.@>\r\n") - 2 * 15  # with hostname; two numbers of 48 bits are in a timestamp
 
 
+@spelled_class
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
     """The rules of a service.
