@@ -15,7 +15,7 @@ from poplin.callbacks import Callbacks
 from poplin.calling import WrongAnswer, blocking
 from poplin.identity import CURRENT, ClientFacts, Identity, current_session, settle
 from poplin.maildrops.base import Ending, Measures, OpenRequest
-from poplin.terms import NEVER, Terms
+from poplin.terms import Terms
 
 CLIENT = ClientFacts(address="192.0.2.7")
 
@@ -147,7 +147,7 @@ def terms_of(service: Callbacks, user: str | None) -> Terms:
 def test_terms_that_are_fixed() -> None:
     assert terms_of(a_service(), None) == Terms()
     assert terms_of(a_service(login_delay=60, expire=7), None) == Terms(login_delay=60, expire=7)
-    assert terms_of(a_service(expire=NEVER), "ann") == Terms(expire="NEVER")
+    assert terms_of(a_service(expire="NEVER"), "ann") == Terms(expire="NEVER")
     assert terms_of(a_service(expire=0), "ann") == Terms(expire=0)
 
 

@@ -495,7 +495,7 @@ def capabilities(wire: Wire) -> list[bytes]:
 
 
 def test_terms_that_are_the_same_for_all(shop: Shop) -> None:
-    with served(shop.callbacks(login_delay=900, expire=poplin.NEVER)) as port, Wire(port) as wire:
+    with served(shop.callbacks(login_delay=900, expire="NEVER")) as port, Wire(port) as wire:
         wire.line()
         before = capabilities(wire)
         assert wire.pass_in().startswith(b"+OK")
@@ -633,7 +633,7 @@ def test_an_exception_in_the_middle_of_a_message_cuts_the_connection_and_is_logg
         ("retrieve", "bytes, str, an EmailMessage, a path"),
         ("size", "octets, 0 or more"),
         ("login_delay", "seconds, 0 or more, or None"),
-        ("expire", "days, 0 or more, poplin.NEVER, or None"),
+        ("expire", 'days, 0 or more, "NEVER", or None'),
         ("dry_run", "True, False or None"),
     ],
 )

@@ -45,7 +45,6 @@ if TYPE_CHECKING:
     from poplin.server.hub import Listener as Listener
     from poplin.server.server import Server as Server
     from poplin.session.service import Policy as Policy
-    from poplin.terms import NEVER as NEVER
 
 __version__ = "0.1.0"
 
@@ -73,7 +72,6 @@ _HOMES = {
     "LoginTooSoon": "poplin.errors",
     "Maildrop": "poplin.maildrops.base",
     "MessageGone": "poplin.errors",
-    "NEVER": "poplin.terms",
     "OpenRequest": "poplin.maildrops.base",
     "Opener": "poplin.maildrops.base",
     "PermanentFailure": "poplin.errors",

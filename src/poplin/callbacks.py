@@ -34,7 +34,7 @@ DisconnectCallback: TypeAlias = Callable[[ClientFacts, Ending], object] | Callab
 LoginDelay: TypeAlias = int | Callable[[str | None], int | Awaitable[int | None] | None]
 """Seconds; or called with the user, and with ``None`` for the largest of all users. ``None`` and 0: no delay."""
 Expire: TypeAlias = Expiry | Callable[[str | None], Expiry | Awaitable[Expiry | None] | None]
-"""Days, or `poplin.NEVER`; or called with the user, and with ``None`` for the smallest of all users. ``None`` announces
+"""Days, or ``"NEVER"``; or called with the user, and with ``None`` for the smallest of all users. ``None`` announces
 nothing."""
 
 _ELSEWHERE = {
@@ -73,7 +73,7 @@ class Callbacks(CallbackMaildrops, CallbackAuthenticator):
       after everything else. What it raises is logged and hurts nobody.
     - ``login_delay``: seconds between two logins of a user, announced (LOGIN-DELAY) and kept; or
       ``login_delay(user)``, asked for ``None`` before login: the largest of all users.
-    - ``expire``: days for which messages are kept at least, or `poplin.NEVER`, announced (EXPIRE): the promise is
+    - ``expire``: days for which messages are kept at least, or ``"NEVER"``, announced (EXPIRE): the promise is
       yours to keep; or ``expire(user)``, asked for ``None`` before login: the smallest of all users.
 
     `exclusive`: a user has one session at a time.
@@ -184,7 +184,7 @@ def _expiry(value: object, callback: Callback | None = None) -> Expiry | None:
         return NEVER
     if value is None or _is_count(value):
         return value
-    raise _meaningless("expire", value, callback, "days, 0 or more, poplin.NEVER, or None")
+    raise _meaningless("expire", value, callback, 'days, 0 or more, "NEVER", or None')
 
 
 def _meaningless(name: str, value: object, callback: Callback | None, expected: str) -> Exception:

@@ -17,7 +17,7 @@ NEVER: Final = "NEVER"
 """Messages are never deleted but by their reader."""
 
 Expiry: TypeAlias = int | Literal["NEVER"]
-"""Days for which a message is kept at least, 0 meaning that it goes at the end of the session; or `NEVER`."""
+"""Days for which a message is kept at least, 0 meaning that it goes at the end of the session; or ``"NEVER"``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
