@@ -22,7 +22,6 @@ from poplin.maildrops.maildir_files import (
     base_of,
     examine_file,
     failure,
-    find,
     measure,
     open_message,
     read_all,
@@ -141,13 +140,6 @@ def test_a_budget_ends_the_work_before_it_is_exceeded(tmp_path: Path) -> None:
     )
     assert (budget.files, budget.octets) == (0, 0)
     assert measure(str(file), "message,W=101", Budget(entries=1, files=1, octets=0)) is not None
-
-
-def test_messages_are_found_by_base_name_in_both_directories(tmp_path: Path) -> None:
-    for place in ("new/a", "cur/a:2,S", "cur/b:2,", "new/c", "cur/bb:2,"):
-        (tmp_path / place).parent.mkdir(exist_ok=True)
-        (tmp_path / place).write_text("message\n")
-    assert find(str(tmp_path), {"a", "b", "absent"}) == {"a": ["new/a", "cur/a:2,S"], "b": ["cur/b:2,"]}
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from maildrops.disk import Mailbox
 from poplin.maildrops.base import Ending, Scan
 from poplin.maildrops.maildir import Maildirs
 from poplin.maildrops.maildir_files import UNKNOWN_RAW, Budget, TooMuch
-from poplin.maildrops.maildir_listing import in_order, list_places, places_by_base, stamps_of, unique_ids_of
+from poplin.maildrops.maildir_listing import find, in_order, list_places, places_by_base, stamps_of, unique_ids_of
 from poplin.maildrops.maildir_scan import Surveys, survey
 from poplin.maildrops.unique_ids import lasting_unique_id
 
@@ -215,6 +215,38 @@ def test_a_message_that_moves_between_listing_and_measuring_is_found(
     found = survey(str(box.path), None)
     assert len(found.scan) == 2
     assert found.files.places[0] == f"cur/{moved.name}:2,S"
+
+
+def test_messages_are_found_by_base_name_in_both_directories(tmp_path: Path) -> None:
+    for place in ("new/a", "cur/a:2,S", "cur/b:2,", "new/c", "cur/bb:2,"):
+        (tmp_path / place).parent.mkdir(exist_ok=True)
+        (tmp_path / place).write_text("message\n")
+    assert find(str(tmp_path), {"a", "b", "absent"}) == ({"a": ["new/a", "cur/a:2,S"], "b": ["cur/b:2,"]}, True)
+
+
+def test_what_is_not_found_in_a_restless_maildir_is_not_called_gone(
+    box: Mailbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listdir = os.listdir
+    hidden = 10
+
+    def restless(directory: str) -> list[str]:
+        nonlocal hidden
+        os.utime(directory)
+        names = listdir(directory)
+        if names and hidden:
+            hidden -= 1
+            return []
+        return names
+
+    box.put(b"message\n", base="1.host")
+    found = survey(str(box.path), None)
+    monkeypatch.setattr(os, "listdir", restless)
+    assert find(str(box.path), {"1.host"}) == ({}, False)
+    assert find(str(box.path), {"1.host"}) == ({"1.host": ["new/1.host"]}, True)
+    hidden = 10
+    assert found.files.look_again(str(box.path), [0]) == (set(), {0})
+    assert found.files.look_again(str(box.path), [0]) == (set(), set())
 
 
 def test_what_is_unreadable_never_reaches_the_index(box: Mailbox) -> None:

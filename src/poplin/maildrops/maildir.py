@@ -50,7 +50,8 @@ T = TypeVar("T")
 _LOG = logging.getLogger(__name__)
 _LOCK_NAME = "poplin.lock"
 _THREADS = 4
-_TRIES = 3
+_TRIES = 10
+"""So often a message is looked for anew that somebody renames or alters just then."""
 _FEW = 400
 """A directory with more entries is read in a thread."""
 _FORMS = [Form(flags) for flags in range(16)]
@@ -219,35 +220,36 @@ class Maildir:
             TemporaryFailure: no descriptors are left, or somebody is writing to the file.
         """
         file = cast("File", entry.key)
-        try:
-            content = self._open(file)
-        except FileNotFoundError:  # renamed, most often: an IMAP server sets a flag
-            if len(file.files) > _FEW:
-                return self._retrieve_slowly(file)
+        for _ in range(_TRIES):
             try:
-                file.files.look_again(self._path, range(len(file.files)))
-                content = self._open(file)
-            except FileNotFoundError:
-                raise MessageGone(file.files.places[file.position]) from None
-        return content or self._retrieve_slowly(file)
+                return self._open(file) or self._retrieve_slowly(file)
+            except FileNotFoundError:  # renamed, most often: an IMAP server sets a flag
+                if len(file.files) > _FEW:
+                    return self._retrieve_slowly(file)
+            self._look_again(file)
+        raise TemporaryFailure(f"message {self._name(file)!r} is renamed again and again")
 
     async def _retrieve_slowly(self, file: File) -> Content:
-        files, position = file
-        gone = False
         for _ in range(_TRIES):
             try:
                 if content := self._open(file):
                     return content
-                gone = False
                 self._learn(file, await self._in_thread(lambda: _examined(self._name(file))))
             except FileNotFoundError:
-                if gone:
-                    break
-                gone = True
-                await self._in_thread(lambda: files.look_again(self._path, range(len(files))))
-        if gone:
-            raise MessageGone(files.places[position])
-        raise TemporaryFailure(f"message {self._name(file)!r} changes while it is read")
+                await self._in_thread(lambda: self._look_again(file))
+        raise TemporaryFailure(f"message {self._name(file)!r} changes again and again while it is read")
+
+    def _look_again(self, file: File) -> None:
+        """Find out where the messages are now, all at once: where one was renamed, others were."""
+        files, position = file
+        try:
+            gone, _ = files.look_again(self._path, range(len(files)))
+        except FileNotFoundError:  # the Maildir itself
+            gone = {position}
+        except OSError as error:
+            raise failure(error, f"Maildir {self._path!r}") from error
+        if position in gone:
+            raise MessageGone(self._name(file))
 
     def _name(self, file: File) -> str:
         return f"{self._path}/{file.files.places[file.position]}"
@@ -334,7 +336,7 @@ class Maildir:
             if error.errno != errno.ENOENT:  # else the Maildir is gone, and all its messages
                 reasons += [f"{self._path!r}: {error.strerror}"] * len(missing)
             return []
-        reasons += [f"{files.places[position]!r} cannot be told from another file" for position in unclear]
+        reasons += [f"{files.places[position]!r} cannot be told for certain" for position in unclear]
         return [file for file in missing if file.position not in gone | unclear]
 
     async def _in_thread(self, work: Callable[[], T]) -> T:

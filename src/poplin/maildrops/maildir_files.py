@@ -10,7 +10,6 @@ import errno
 import os
 import re
 import stat
-from collections.abc import Collection
 from typing import NamedTuple
 
 from poplin.content import Form, examine
@@ -26,7 +25,6 @@ __all__ = [
     "base_of",
     "examine_file",
     "failure",
-    "find",
     "measure",
     "open_message",
     "read_all",
@@ -220,17 +218,3 @@ def measure(path: str, base: str, budget: Budget | None) -> Facts | None:
 
 def _figures(base: str) -> dict[str, int]:
     return {name: int(figure) for name, figure in _FIGURE.findall(base)} if "=" in base else {}
-
-
-def find(path: str, bases: Collection[str]) -> dict[str, list[str]]:
-    """Where the messages with these base names are now: ``new/NAME`` or ``cur/NAME``, each place found.
-
-    ``new`` is read first: a message that moves on to ``cur`` meanwhile is found there.
-    """
-    found: dict[str, list[str]] = {}
-    for part in ("new/", "cur/"):
-        for name in os.listdir(path + "/" + part):
-            base = name.partition(":")[0]
-            if base in bases:
-                found.setdefault(base, []).append(part + name)
-    return found

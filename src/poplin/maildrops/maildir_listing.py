@@ -10,16 +10,17 @@ others: the flag can be taken back, and only DELE removes mail.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from itertools import islice
 from typing import NamedTuple
 
 from poplin.maildrops.maildir_files import Budget, TooMuch, base_of
 from poplin.maildrops.unique_ids import lasting_unique_id
 
-__all__ = ["Listing", "Stamps", "in_order", "list_places", "places_by_base", "stamps_of", "unique_ids_of"]
+__all__ = ["Listing", "Stamps", "find", "in_order", "list_places", "places_by_base", "stamps_of", "unique_ids_of"]
 
 _TRIES = 3
+_TRIES_TO_FIND = 10
 
 
 class Stamps(NamedTuple):
@@ -77,6 +78,28 @@ def list_places(path: str, budget: Budget | None) -> Listing:
         seen.update(places)
     missed = seen.difference(places)
     return Listing(places + [place for place in missed if os.path.lexists(f"{path}/{place}")], before, False)
+
+
+def find(path: str, bases: Collection[str]) -> tuple[dict[str, list[str]], bool]:
+    """Where the messages with these base names are now, each place; and whether those not found are surely gone.
+
+    An IMAP server that renames without end can hide a message from one reading, hardly from ten.
+
+    Raises:
+        OSError: the directories cannot be read.
+    """
+    found: dict[str, list[str]] = {}
+    for _ in range(_TRIES_TO_FIND):
+        before = stamps_of(path)
+        found = {}
+        for part in ("new/", "cur/"):
+            for name in os.listdir(path + "/" + part):
+                base = name.partition(":")[0]
+                if base in bases:
+                    found.setdefault(base, []).append(part + name)
+        if len(found) == len(bases) or before == stamps_of(path):
+            return found, True
+    return found, False
 
 
 def _names(directory: str, budget: Budget | None) -> list[str]:

@@ -14,9 +14,9 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple, overload
 
 from poplin.maildrops.base import Scan
-from poplin.maildrops.maildir_files import UNKNOWN_RAW, Budget, Facts, TooMuch, base_of, find, measure
+from poplin.maildrops.maildir_files import UNKNOWN_RAW, Budget, Facts, TooMuch, base_of, measure
 from poplin.maildrops.maildir_index import Columns, Index, load, octets_of
-from poplin.maildrops.maildir_listing import Stamps, in_order, list_places, places_by_base, unique_ids_of
+from poplin.maildrops.maildir_listing import Stamps, find, in_order, list_places, places_by_base, unique_ids_of
 
 __all__ = ["File", "Files", "Survey", "Surveys", "survey"]
 
@@ -101,8 +101,9 @@ class Files(Sequence[File]):
         return [bases[position] for position in chosen], columns
 
     def look_again(self, path: str, positions: Iterable[int]) -> tuple[set[int], set[int]]:
-        """Find out where these messages are now; the results are those that are gone, and those that cannot be
-        told from another file with their base name. Both keep their old place.
+        """Find out where these messages are now; the results are those that are gone, and those of which that
+        cannot be said: not told from another file with their base name, or renamed all the time. Both keep
+        their old place.
 
         Raises:
             OSError: the directories cannot be read.
@@ -111,14 +112,14 @@ class Files(Sequence[File]):
         for position in positions:
             base = self.bases[position]
             wanted.setdefault(base_of(base) if "/" in base else base, []).append(position)
-        found = find(path, wanted)
+        found, certain = find(path, wanted)
         gone: set[int] = set()
         unclear: set[int] = set()
         for base, sought in wanted.items():
             candidates = found.get(base)
             for position in sought:
                 if not candidates:
-                    gone.add(position)
+                    (gone if certain else unclear).add(position)
                 elif place := self._chosen(path, position, candidates):
                     self.places[position] = place
                 else:
@@ -249,7 +250,7 @@ def _measure_all(path: str, bases: list[str], where: dict[str, str], pool: _Pool
         try:
             facts = measure(f"{path}/{where[base]}", base, budget)
         except FileNotFoundError:  # renamed since the listing, or gone
-            moved = find(path, set(bases)) if moved is None else moved
+            moved = find(path, set(bases))[0] if moved is None else moved
             facts = _measured_elsewhere(path, base, moved, where, budget)
         if facts is not None:
             row = pool.add(base, facts)
