@@ -200,7 +200,8 @@ class CoreWire:
             step(self._stream(reply, reply.content.body))
         else:
             self.connection.send(reply)
-        after = reply.after if isinstance(reply, Ok | Err) else After.GO_ON
+        status = reply.ok if isinstance(reply, MultiLine) else reply
+        after = status.after if isinstance(status, Ok | Err) else After.GO_ON
         if after is After.START_TLS:
             try:
                 self.connection.start_tls()
@@ -209,7 +210,7 @@ class CoreWire:
                 self._end(Ending.REFUSED)
         self._output += self.connection.data_to_send()
         if after is After.CLOSE:
-            self._end(Ending.QUIT if isinstance(reply, Ok) or verb == "QUIT" else Ending.REFUSED)
+            self._end(Ending.QUIT if isinstance(status, Ok) or verb == "QUIT" else Ending.REFUSED)
 
     async def _stream(self, reply: MultiLine, body: AsyncIterator[bytes]) -> None:
         self.connection.send(Begin(reply))

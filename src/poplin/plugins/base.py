@@ -49,14 +49,14 @@ class Swallow:
 
 CommandVerdict: TypeAlias = "Command | Reply | Continue[Command] | Deliver[Command] | Swallow"
 ReplyVerdict: TypeAlias = "Reply | Continue[Reply] | Deliver[Reply] | Swallow"
-EventVerdict: TypeAlias = "Continue[Event] | Deliver[Event] | Swallow | None"
+EventVerdict: TypeAlias = "Event | Continue[Event] | Deliver[Event] | Swallow | None"
 
 
 class Plugin:
     """Base of all plugins: override what you need; everything here passes on what it got.
 
-    A hook may be plain or ``async``. A misspelt hook (``on_comand``), or one with the wrong number of
-    parameters, is refused when the class is made.
+    A hook may be plain or ``async``, but for `on_add` and `on_remove`. A misspelt hook (``on_comand``), or one with
+    the wrong number of parameters, is refused when the class is made.
     """
 
     def on_add(self) -> None:
@@ -77,7 +77,8 @@ class Plugin:
         return reply
 
     def on_event(self, event: Event) -> MaybeAwaitable[EventVerdict]:
-        """Something happened (see `poplin.plugins.events`): return nothing, or a verdict."""
+        """Something happened (see `poplin.plugins.events`): return nothing, another event for those who are told
+        after this plugin, or a verdict."""
 
     def on_disconnect(self, client: ClientFacts, ending: Ending) -> MaybeAwaitable[None]:
         """The connection ended; told once, on every ending."""
@@ -98,6 +99,8 @@ class Plugin:
                 near = difflib.get_close_matches(name, hooks, 1)
                 hint = f"did you mean {near[0]}?" if near else f"the hooks are {', '.join(hooks)}"
                 raise TypeError(f"{cls.__name__}.{name}: there is no such hook; {hint}")
+            if name in {"on_add", "on_remove"} and inspect.iscoroutinefunction(hook):
+                raise TypeError(f"{cls.__name__}.{name}: nobody can wait for this hook; make it a plain function")
             wanted = inspect.signature(original)
             try:
                 inspect.signature(hook).bind(*wanted.parameters)

@@ -6,6 +6,7 @@ does, the client gets exactly one well-formed answer to each command.
 
 from __future__ import annotations
 
+import inspect
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -26,7 +27,7 @@ from poplin.plugins.events import (
 )
 from poplin.plugins.order import Order
 from poplin.protocol.commands import Command
-from poplin.protocol.replies import Continuation, Err, MultiLine, Ok, Reply
+from poplin.protocol.replies import After, Continuation, Err, MultiLine, Ok, Reply
 from poplin.protocol.texts import say
 
 __all__ = ["EventHandler", "Pipeline"]
@@ -78,7 +79,12 @@ class Pipeline(Order):
             self._failed(plugin, hook, error)
 
     def register(self, handler: EventHandler[E], *kinds: type[E]) -> None:
-        """Have `handler` called with every event of these kinds (and their subclasses); with none, of all."""
+        """Have `handler` called with every event of these kinds (and their subclasses); with none, of all.
+
+        Raises:
+            TypeError: it cannot be called with an event, or something is no kind of event.
+        """
+        _check_handler(handler, kinds)
         for kind in kinds or (Event,):
             # It is called with events of that kind alone.
             row = (kind, cast("EventHandler[Event]", handler))
@@ -123,11 +129,13 @@ class Pipeline(Order):
                 self._failed(plugin, "on_command", error)
                 continue
             if isinstance(verdict, Ok | Err | MultiLine | Continuation):
-                return verdict
+                if not (isinstance(verdict, Ok | Err) and verdict.after is After.START_TLS):
+                    return verdict
+                verdict = None  # the handshake is the session's: it forgets what was said in clear
             last = isinstance(verdict, Deliver)
             if isinstance(verdict, Continue | Deliver):
                 verdict = verdict.value
-            if isinstance(verdict, Command):
+            if isinstance(verdict, Command) and isinstance(getattr(verdict, "verb", None), str):
                 command = verdict
             elif isinstance(verdict, Swallow):
                 swallowed = True
@@ -170,15 +178,21 @@ class Pipeline(Order):
         told = True
         for plugin in self.plugins:
             try:
-                verdict = await settle(plugin.on_event(event))
+                verdict: object = await settle(plugin.on_event(event))
             except Exception as error:  # noqa: BLE001 - as above
                 self._failed(plugin, "on_event", error, event)
                 continue
-            if isinstance(verdict, Swallow):
+            last = isinstance(verdict, Deliver)
+            if isinstance(verdict, Continue | Deliver):
+                verdict = verdict.value
+            if isinstance(verdict, Event):
+                event = verdict
+            elif isinstance(verdict, Swallow):
                 told = False
-                if not verdict.others:
-                    break
-            elif isinstance(verdict, Deliver):
+                last = not verdict.others
+            elif verdict is not None:
+                self._failed(plugin, "on_event", VerdictError(f"returned {type(verdict).__name__}"), event)
+            if last:
                 break
         if not told:
             return
@@ -200,6 +214,26 @@ class Pipeline(Order):
 
 def _into_the_void(event: Event) -> None:
     """No server runs yet: nobody can be told."""
+
+
+def _check_handler(handler: Callable[..., object], kinds: tuple[type[object], ...]) -> None:
+    """Refuse what would fail at each event.
+
+    Raises:
+        TypeError: it cannot be called with an event, or something is no kind of event.
+    """
+    for kind in kinds:
+        if not (isinstance(kind, type) and issubclass(kind, Event)):
+            raise TypeError(f"expected kinds of events (poplin.plugins.events), found {kind!r}")
+    name = getattr(handler, "__qualname__", repr(handler))
+    if not callable(handler):
+        raise TypeError(f"expected a function of (event), found {name}")
+    try:
+        inspect.signature(handler).bind("event")
+    except ValueError:
+        return  # written in C without a signature: the first event will tell
+    except TypeError:
+        raise TypeError(f"{name} is called with (event); it takes {inspect.signature(handler)}") from None
 
 
 def _kind(reply: Reply) -> str:

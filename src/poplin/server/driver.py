@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import math
 import ssl
@@ -22,7 +23,7 @@ from poplin.identity import CURRENT, ClientFacts
 from poplin.maildrops.base import Ending
 from poplin.protocol.commands import Command, Noop
 from poplin.protocol.connection import Need, ServerConnection
-from poplin.protocol.replies import After, Err, MultiLine, Ok, Reply
+from poplin.protocol.replies import After, Err, MultiLine, Ok, Reply, Status
 from poplin.protocol.states import State
 from poplin.protocol.texts import say
 from poplin.server.bodies import send_body
@@ -98,6 +99,7 @@ class Driver(Stream):
             return
         self.session = Session(hub.service, client, starttls=self._listener.tls == "starttls")
         self.session.on_lost = self._lease_lost
+        self.session.on_close = self.kick
         if self._listener.tls == "implicit":
             self._begin_listeners_tls()
         else:
@@ -244,6 +246,8 @@ class Driver(Stream):
         """The session itself failed, which answers all that fails below it: nobody is left waiting."""
         session = self.session
         logger.error("%s: the session failed", session.client.session_id, exc_info=error, extra=session.extra)
+        if self._hub.service.policy.raise_errors:
+            self._hub.failures.append(error)
         self._abort(Ending.FAILED)
 
     def _answer(self, command: Command, reply: Reply | None) -> None:
@@ -261,12 +265,18 @@ class Driver(Stream):
             return
         self._connection.send(reply)
         if isinstance(reply, _STATUS) and reply.after is not After.GO_ON:
-            if reply.after is After.START_TLS:
-                self._start_tls()
-            else:
-                quits = isinstance(reply, Ok) or command.verb == "QUIT"
-                unread = self._connection.waiting > 0 or self.reading_paused
-                self._close(Ending.QUIT if quits else Ending.REFUSED, linger=unread or isinstance(reply, Err))
+            self._follow(command, reply)
+
+    def _follow(self, command: Command, reply: Status) -> None:
+        """Do what comes behind a reply."""
+        if reply.after is After.START_TLS:
+            self._start_tls()
+        elif reply.after is After.CLOSE:
+            ending = Ending.KICKED if isinstance(reply, Ok) else Ending.REFUSED
+            if command.verb == "QUIT" or (isinstance(reply, Ok) and self.session.state is State.DISCONNECT):
+                ending = Ending.QUIT
+            unread = self._connection.waiting > 0 or self.reading_paused
+            self._close(ending, linger=unread or isinstance(reply, Err))
 
     def _answer_late(self, reply: Err) -> None:
         self._busy = False
@@ -280,10 +290,11 @@ class Driver(Stream):
             self._connection.send(reply)
             if command.verb in {"RETR", "TOP"}:
                 self.session.body_sent(command, self._connection.body_octets)
+            self._follow(command, reply.ok)
             return
         body = send_body(reply, self._connection, self._hub, self._give_out)
         body.send(None)  # up to where it frees the content: a task that is cancelled before it began never gets there
-        self._wait_for(command, body).add_done_callback(self._body_sent)
+        self._wait_for(command, body).add_done_callback(functools.partial(self._body_sent, reply.ok))
 
     async def _give_out(self) -> None:
         """Write what is queued; wait until the client has taken enough of it."""
@@ -294,7 +305,7 @@ class Driver(Stream):
             self._rearm()
             await asyncio.sleep(0)  # neither a quick source nor a lost client keeps the loop from the others
 
-    def _body_sent(self, task: asyncio.Task[None]) -> None:
+    def _body_sent(self, status: Ok, task: asyncio.Task[None]) -> None:
         if self._is_over(task):
             return
         session = self.session
@@ -305,6 +316,7 @@ class Driver(Stream):
             self._abort(Ending.FAILED)
             return
         session.body_sent(self._command, self._connection.body_octets)
+        self._follow(self._command, status)
         self._run()
 
     def _flush(self) -> None:
@@ -378,12 +390,16 @@ class Driver(Stream):
         """End this session for the administrator: marks are dropped, an UPDATE under way is finished."""
         self._spoken_end("kicked", Ending.KICKED)
 
-    def push(self, text: str) -> None:
-        """Send a line that answers nothing, behind the reply under way (`Policy.push`)."""
-        if not self.closing:
-            self._pushed += (" ".join(text.splitlines()).encode("utf-8", "replace") + b"\r\n",)
-            if not self._busy:
-                self._flush()
+    def push(self, text: str) -> bool:
+        """Send a line that answers nothing, behind the reply under way (`Policy.push`); False: it cannot be sent."""
+        handshake = self.tls is not None and not self.tls.established
+        waiting = self.transport.get_write_buffer_size() + sum(map(len, self._pushed))
+        if self.closing or handshake or waiting > self._hub.service.limits.output_octets:
+            return False  # gone, in the middle of a handshake, or a client that does not read
+        self._pushed += (" ".join(text.split()).encode("utf-8", "replace") + b"\r\n",)
+        if not self._busy:
+            self._flush()
+        return True
 
     def stop_now(self) -> None:
         """End it without a word; an UPDATE under way is still finished."""

@@ -6,7 +6,6 @@ No listener and no socket in this file (`server` has them); no protocol either.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import itertools
 import logging
 import secrets
@@ -20,6 +19,7 @@ from poplin.identity import CURRENT
 from poplin.maildrops.base import Ending
 from poplin.plugins.events import Event
 from poplin.server.admission import Admission
+from poplin.server.announcements import Announcements
 from poplin.session.service import Service
 from poplin.session.session import Session
 from poplin.spelling import spelled_class
@@ -103,8 +103,8 @@ class Driven(Protocol):
         """End for the administrator."""
         ...
 
-    def push(self, text: str, /) -> None:
-        """Send a line that answers nothing."""
+    def push(self, text: str, /) -> bool:
+        """Send a line that answers nothing; False: it cannot be sent."""
         ...
 
 
@@ -118,12 +118,16 @@ class Hub:
         self.totals: Totals = Totals()
         self.threads: ThreadPoolExecutor = ThreadPoolExecutor(_READERS, thread_name_prefix="poplin-reader")
         self.drivers: set[Driven] = set()
+        self.failures: list[BaseException] = []
+        """What `Policy.raise_errors` keeps until the server is stopped."""
         self.closing = False
         """Whether the server stops: the loop may still bring connections that it had accepted before."""
         self._admission = admission
         self._tasks: set[asyncio.Task[Any]] = set()
         self._prefix = "".join(secrets.choice(_LETTERS) for _ in range(4))
         self._numbers = itertools.count(1)
+        self.announce: Callable[[Event], None] = Announcements(service.pipeline, loop, self.spawn).announce
+        """Tells plugins and handlers of an event, from any thread, as soon as the loop comes to it."""
         service.pipeline.announce = self.announce
         self._watch: asyncio.TimerHandle | None = None
         self._emptied: asyncio.Future[None] | None = None
@@ -145,11 +149,6 @@ class Hub:
     def later(self, seconds: float, call: Callable[[A], None], argument: A) -> None:
         """Call back after so many seconds."""
         self.loop.call_later(seconds, call, argument)
-
-    def announce(self, event: Event) -> None:
-        """Tell plugins and handlers of an event, from any thread, as soon as the loop comes to it."""
-        with contextlib.suppress(RuntimeError):  # the loop is gone, and with it everybody who could listen
-            self.loop.call_soon_threadsafe(lambda: self.spawn(self.service.pipeline.event(event)))
 
     def driver_of(self, session_id: str) -> Driven | None:
         """The connection of that session."""

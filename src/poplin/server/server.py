@@ -113,6 +113,7 @@ class Server:
         limits: Limits | None = None,
         policy: Policy | None = None,
     ) -> None:
+        _refuse_class(service)
         opener: Opener | None = maildrops if maildrops is not None else service
         judge: Authenticator | None = authenticator if authenticator is not None else service
         if commands is not None:
@@ -221,7 +222,9 @@ class Server:
         self._running().announce(event)
 
     def push(self, session_id: str, text: str) -> bool:
-        """Send a client a line that answers nothing; False: there is no such session. Call it in the server's loop.
+        """Send a client a line that answers nothing, behind the reply under way; False: there is no such session, or
+        it cannot be sent now (the client does not read, or is in the middle of a TLS handshake). Call it in the
+        server's loop.
 
         RFC 1939 knows no such line, and an ordinary client takes it for the answer to its next command:
         `Policy.push` has to allow it.
@@ -232,9 +235,7 @@ class Server:
         if not self._service.policy.push:
             raise RuntimeError("text outside a reply breaks ordinary clients; Policy(push=True) allows it")
         driver = self._running().driver_of(session_id)
-        if driver is not None:
-            driver.push(text)
-        return driver is not None
+        return driver is not None and driver.push(text)
 
     def kick(self, session_id: str) -> bool:
         """End a session: its marks are dropped, an UPDATE under way is finished. False: there is no such session.
@@ -301,6 +302,7 @@ class Server:
             raise RuntimeError(f"this server is {self._state} and does not listen: there is nothing to restart")
         old = self._running()
         self._hub = Hub(self._service, self._admission, old.loop)
+        self._hub.failures = old.failures
         self._hubs.append(self._hub)
         await asyncio.sleep(0)  # who was accepted just before is opened in the old life, and told with the others
         for driver in list(old.drivers):
@@ -403,6 +405,11 @@ class Server:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.stop()
+        failures = [failure for hub in self._hubs for failure in hub.failures]
+        if len(failures) == 1:
+            raise failures[0]
+        if failures:
+            raise BaseExceptionGroup("several sessions failed", failures)
 
     async def serve(self, *, quiet: bool = False) -> None:
         """Start, print ``listening on ADDRESS`` for each listener, serve until SIGINT or SIGTERM, stop in peace.
@@ -435,6 +442,17 @@ class Server:
         """`serve` on a loop of its own (uvloop's where installed), until Ctrl-C."""
         with contextlib.suppress(KeyboardInterrupt), runner() as loop_runner:
             loop_runner.run(self.serve(quiet=quiet))
+
+
+def _refuse_class(given: object) -> None:
+    """Say what was meant where a class stands for an object.
+
+    Raises:
+        TypeError: it is a class.
+    """
+    if isinstance(given, type):
+        wish = f"commands={given.__name__}" if hasattr(given, "method_for") else f"{given.__name__}(…)"
+        raise TypeError(f"Server takes an object, not the class {given.__name__}: write {wish}")
 
 
 def _attendants(*objects: object) -> tuple[Attends, ...]:

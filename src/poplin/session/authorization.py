@@ -35,7 +35,7 @@ async def capability_list(context: SessionContext) -> MultiLine:
     facts = Facts(
         user="USER" in context.mechanisms and service.cleartext_allowed(context.client),
         sasl=sasl,
-        starttls=context.starttls and context.client.tls is None and context.state is State.AUTHORIZATION,
+        starttls=_offers_stls(context),
         top=context.serves("TOP"),
         uidl=context.serves("UIDL"),
         implementation=service.policy.implementation,
@@ -45,6 +45,12 @@ async def capability_list(context: SessionContext) -> MultiLine:
     )
     body = capability_body(facts)
     return MultiLine(Ok(say("capa")), Content(body, Form.CRLF | Form.UNDOTTED, len(body)))
+
+
+def _offers_stls(context: SessionContext) -> bool:
+    """Only where it would succeed (RFC 2595 section 4)."""
+    waiting = context.state is State.AUTHORIZATION and context.client.tls is None
+    return waiting and context.starttls and context.serves("STLS")
 
 
 def _marked(value: Expiry | None, *, varies: bool) -> str:
@@ -75,7 +81,7 @@ class Authorization(Stage):
     @handles(Quit)
     def quit(self, command: Quit) -> Reply:
         """QUIT without a login: nothing to update."""
-        return Ok(say("goodbye", {"goodbye": self._context.service.policy.goodbye}), after=After.CLOSE)
+        return Ok(self._context.goodbye, after=After.CLOSE)
 
     @handles(Stls)
     def stls(self, command: Stls) -> Reply:

@@ -54,6 +54,11 @@ class SessionContext(Protocol):
         """How often a user may log in, and how long messages stay: of all users, after login of this one."""
         ...
 
+    @property
+    def goodbye(self) -> str:
+        """The words that answer QUIT."""
+        ...
+
     def serves(self, verb: str) -> bool:
         """Whether an optional command works."""
         ...

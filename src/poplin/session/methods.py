@@ -49,12 +49,29 @@ class MethodSession(Protocol):
         """Carry out a command as the present stage does."""
         ...
 
+    async def log_in(self, identity: Identity, /) -> Reply:
+        """Open the maildrop of somebody whom a method let in."""
+        ...
+
+    def close(self) -> None:
+        """Close the connection: behind the answer under way, or now if there is none."""
+        ...
+
 
 class CommandMethods(Protocol):
     """The methods of one session."""
 
+    @property
+    def goodbye(self) -> str:
+        """The words that answer QUIT; ``""`` takes the service's."""
+        ...
+
     def method_for(self, state: State, verb: str, /) -> Callable[[str], MaybeAwaitable[Reply]] | None:
         """What carries out `verb` in `state`, given the rest of the command line; ``None``: it is not allowed there."""
+        ...
+
+    def respond(self, response: bytes | None, /) -> MaybeAwaitable[Reply]:
+        """What answers a line of a SASL exchange, base64 removed; ``None``: the client gave up."""
         ...
 
     def capabilities(self, state: State, /) -> tuple[Capability, ...]:

@@ -38,7 +38,9 @@ class Policy:
     APOP are names too); ``None`` offers all of it. `failure_delay` is how many seconds the answer to a refused
     login waits, doubled with each further one of the connection, at most 15. `implementation` is what CAPA tells
     of us; ``""`` hides it. `push` lets `Server.push` send text outside a reply, which RFC 1939 does not know: only
-    for clients that expect it. `show_errors` sends the text of an unforeseen exception to the client: for tests.
+    for clients that expect it. `show_errors` sends the text of an unforeseen exception to the client: for tests. With
+    `raise_errors` such an exception ends its session instead, and is raised where the server is stopped by leaving
+    its ``async with``, or the `poplin.BackgroundServer`'s ``with``: for tests too.
     """
 
     hostname: str = "localhost"
@@ -51,6 +53,7 @@ class Policy:
     implementation: str = "poplin"
     push: bool = False
     show_errors: bool = False
+    raise_errors: bool = False
 
     def __post_init__(self) -> None:
         """Refuse texts that would break a reply.

@@ -21,7 +21,7 @@ from poplin.identity import ClientFacts, Identity, settle
 from poplin.maildrops.base import Ending, Maildrop, MarksRead, OpenRequest, Scan
 from poplin.plugins.events import Authenticated, AuthenticationRefused, Removed
 from poplin.protocol.capabilities import Capability
-from poplin.protocol.commands import Command, Malformed, argument_of
+from poplin.protocol.commands import Command, Malformed
 from poplin.protocol.parsing import GRAMMAR
 from poplin.protocol.replies import After, Continuation, Err, MultiLine, Ok, Reply, Status
 from poplin.protocol.states import MOVING, State, next_state
@@ -32,7 +32,7 @@ from poplin.session.bare import Bare
 from poplin.session.conditions import NO_TERMS, common_terms, remember_login, terms_at_login
 from poplin.session.conversation import is_wanted, tell_command, tell_reply
 from poplin.session.listing import Listing
-from poplin.session.methods import CommandMethods
+from poplin.session.own_commands import OwnCommands, closing
 from poplin.session.service import Service
 from poplin.session.stage import Stage
 from poplin.session.summary import Summary
@@ -55,26 +55,31 @@ def _nobody(reason: str) -> None:
     """Nobody drives this session yet."""
 
 
+def _nothing() -> None:
+    """As above."""
+
+
 class Session:
     """A session. `client` are the facts of its connection; `starttls` says whether STLS would succeed there.
 
     `on_lost` is called with a reason, from any time on, when the maildrop's exclusive access is lost: the driver
-    then ends the session.
+    then ends the session. So it does when `on_close` is called: a command method closed it between two commands.
     """
 
     __slots__ = (
         "_arrived",
         "_bad",
         "_ended",
-        "_failures",
-        "_stage",
+        "_own",
         "_tells",
         "_terms",
         "client",
+        "failures",
         "mechanisms",
-        "methods",
+        "on_close",
         "on_lost",
         "service",
+        "stage",
         "starttls",
         "state",
         "summary",
@@ -87,12 +92,15 @@ class Session:
         self.state: State = State.CONNECT
         self.summary: Summary = Summary()
         self.on_lost: Callable[[str], None] = _nobody
-        self._stage: Stage = _NOWHERE
+        self.on_close: Callable[[], None] = _nothing
+        self.stage: Stage = _NOWHERE
+        """The state at work."""
         self.mechanisms: AbstractSet[str] = frozenset()
         """What was on offer at the greeting, and stays so: CAPA before and after login has to be the same."""
-        self.methods: CommandMethods | None = service.methods(self) if service.methods is not None else None
+        self._own: OwnCommands | None = None
         self._bad = 0
-        self._failures = 0
+        self.failures: int = 0
+        """The logins that were refused."""
         self._ended = False
         self._terms: Terms | None = None
         self._tells = is_wanted()
@@ -104,48 +112,51 @@ class Session:
     @property
     def marked(self) -> int:
         """How many messages are marked for removal now."""
-        return self._stage.listing.marked if isinstance(self._stage, Transaction) else 0
+        return self.stage.listing.marked if isinstance(self.stage, Transaction) else 0
 
     async def greet(self) -> Reply | None:
         """The greeting, and with it the AUTHORIZATION state; ``None`` sends none."""
         if self.service.pipeline.active:
             await self.service.pipeline.connect(self.client)
-        begun = self._begin()
-        plain = self.methods is None and not self.service.attendants
-        greeting = begun if plain else await self._admitted(begun.text)
+        service = self.service
+        plain = service.methods is None and not service.attendants
+        greeting = self._begin() if plain else await self._admitted()
         if self._tells and greeting is not None:
             tell_reply(self.client.session_id, greeting)
         return greeting
 
-    async def _admitted(self, text: str) -> Status | None:
+    async def _admitted(self) -> Status | None:
         """The greeting, or the refusal of whoever may refuse a connection."""
         refusal = await self._guarded("connect", self._ask_attendants())
         if isinstance(refusal, Err):
             return replace(refusal, after=After.CLOSE)
-        given = text if self.methods is None else self.methods.greet(text)
-        return None if given is None else Ok(given)
+        greeting = self._begin()
+        return greeting if self._own is None else self._own.greeted(greeting.text)
 
     async def _ask_attendants(self) -> Reply:
         self._arrived = True
         await arrive(self.service.attendants, self.client)
-        status = await settle(self.methods.connect()) if self.methods is not None else None
-        return Ok() if status is None else status
+        if self.service.methods is None:
+            return Ok()
+        self._own = OwnCommands(self, self.service.methods)
+        return await self._own.connect()
 
     def _begin(self) -> Ok:
         """Enter AUTHORIZATION; the greeting that says so."""
         policy = self.service.policy
         timestamp = ""
-        self.mechanisms = self.service.mechanisms()
+        mechanisms = self.service.mechanisms()
+        self.mechanisms = mechanisms if self._own is None else self._own.offered(mechanisms)
         if "APOP" in self.mechanisms:
             timestamp = self.service.timestamp(policy.hostname)
         self.state = next_state(State.CONNECT, "greeting", positive=True)
-        self._stage = Authorization(self, timestamp)
+        self.stage = Authorization(self, timestamp)
         return Ok(f"{policy.greeting} {timestamp}" if timestamp else policy.greeting)
 
     def tls_started(self, client: ClientFacts) -> None:
         """TLS is up (`client` tells how): everything said in clear is forgotten (RFC 2595 section 4)."""
         self.client = client
-        self._stage = Authorization(self, self.timestamp)
+        self.stage = Authorization(self, self.timestamp)
 
     def handle(self, command: Command) -> Coroutine[Any, Any, Reply]:
         """Carry out one command. Never raises for what a client, a maildrop or an authenticator did."""
@@ -163,19 +174,24 @@ class Session:
         else:
             found = await pipeline.command(self.client, command)
             reply = await self._carry_out(found) if isinstance(found, Command) else found
-            reply = await pipeline.reply(self.client, command, reply)
+            try:
+                reply = await pipeline.reply(self.client, command, reply)
+            except BaseException:  # the session was ended meanwhile: nobody else frees what is not sent
+                if isinstance(reply, MultiLine):
+                    reply.content.close()
+                raise
         if self._tells:
             tell_reply(self.client.session_id, reply)
         return reply
 
     async def _carry_out(self, command: Command) -> Reply:
-        stage = self._stage
+        stage = self.stage
         reply: Reply
         try:
-            if self.methods is not None:
-                reply = await self._by_method(self.methods, command)
+            if self._own is not None:
+                reply = await self._own.carry_out(command)
             elif (handler := stage.table.get(command.verb)) is None or type(command) is Malformed:
-                reply = self._reject(command)
+                reply = self.reject(command)
             else:
                 answer = handler(stage, command)
                 reply = answer if isinstance(answer, _REPLIES) else await answer
@@ -183,11 +199,13 @@ class Session:
             reply = self._told(command.verb, error)
         except Exception as error:  # noqa: BLE001 - logged there, with its traceback
             reply = self._unforeseen(command.verb, error)
+        if self._own is not None and self._own.closing:
+            reply = closing(reply)
         if isinstance(reply, Err):
             return self._count_bad(reply)
         self._bad = 0
         # A login or QUIT has moved it already; a challenge (``+``) and a list of mechanisms move nothing.
-        if command.verb in MOVING and self._stage is stage and isinstance(reply, Ok):
+        if command.verb in MOVING and self.stage is stage and isinstance(reply, Ok):
             self.state = next_state(self.state, command.verb, positive=True)
         return reply
 
@@ -201,7 +219,9 @@ class Session:
 
     def _unforeseen(self, verb: str, error: Exception) -> Err:
         """Ours or a callback's fault: the log has the traceback, the client a code, and the text only if the operator
-        wants it so."""
+        wants it so. For tests it is raised again, which ends the session."""
+        if self.service.policy.raise_errors:
+            raise error
         note(error, f"in session {self.client.session_id} of {self.summary.user or 'nobody yet'}")
         logger.error("%s: %s failed", self.client.session_id, verb, exc_info=error, extra=self.extra)
         text = one_line(str(error)) if self.service.policy.show_errors else say("temporary-failure")
@@ -222,32 +242,16 @@ class Session:
         Raises:
             SessionError: an error that knows its reply.
         """
-        stage = self._stage
+        stage = self.stage
         handler = stage.table.get(command.verb)
         if handler is None or type(command) is Malformed:
-            return self._reject(command)
+            return self.reject(command)
         answer = handler(stage, command)
         return answer if isinstance(answer, _REPLIES) else await answer
 
-    async def _by_method(self, methods: CommandMethods, command: Command) -> Reply:
-        """Carry out a command by the method that a class has for it."""
-        stage, verb = self._stage, command.verb
-        if not verb or verb.startswith("*"):  # a line that is no command, or one of a SASL exchange
-            return await self.by_stage(command)
-        method = methods.method_for(self.state, verb)
-        if method is None:
-            return self._reject(command)
-        reply = await settle(method(argument_of(command)))
-        if not isinstance(reply, _REPLIES):
-            raise TypeError(f"do_{verb} returned {type(reply).__name__}; return self.ok(), self.err() or self.data()")
-        positive = isinstance(reply, Ok)  # a challenge (``+``) and a list of mechanisms are no login
-        if self._stage is stage and next_state(self.state, verb, positive=positive) is not self.state:
-            self._stage = Bare(self)  # the class's own login: what is behind it is the class's too
-            self.state = next_state(self.state, verb, positive=positive)
-        return reply
-
-    def _reject(self, command: Command) -> Err:
-        table = self._stage.table
+    def reject(self, command: Command) -> Err:
+        """The answer to a command that is not allowed now, or none at all."""
+        table = self.stage.table
         if isinstance(command, Malformed) and (command.verb in table or not command.verb):
             return Err(say(command.text_id), bad=True)
         if command.verb.encode(errors="replace") not in GRAMMAR or command.verb in {"UTF8", "LANG"}:
@@ -267,21 +271,32 @@ class Session:
     @property
     def timestamp(self) -> str:
         """The APOP timestamp of the greeting; ``""`` if it has none, or after login."""
-        return self._stage.timestamp if isinstance(self._stage, Authorization) else ""
+        return self.stage.timestamp if isinstance(self.stage, Authorization) else ""
 
     @property
     def custom(self) -> tuple[Capability, ...]:
         """The capabilities that a class of command methods adds."""
-        return self.methods.capabilities(self.state) if self.methods is not None else ()
+        return self._own.methods.capabilities(self.state) if self._own is not None else ()
+
+    @property
+    def goodbye(self) -> str:
+        """The words that answer QUIT."""
+        own = self._own.methods.goodbye if self._own is not None else ""
+        return say("goodbye", {"goodbye": own or self.service.policy.goodbye})
 
     @property
     def known(self) -> Container[str]:
         """The verbs that the present stage carries out."""
-        return self._stage.table
+        return self.stage.table
 
     def serves(self, verb: str) -> bool:
-        """Whether an optional command works in TRANSACTION: CAPA may name it."""
-        return self.methods is None or self.methods.method_for(State.TRANSACTION, verb) is not None
+        """Whether an optional command works in its state: CAPA may name it."""
+        where = State.AUTHORIZATION if verb == "STLS" else State.TRANSACTION
+        return self._own is None or self._own.methods.method_for(where, verb) is not None
+
+    def hang_up(self) -> None:
+        """End it from this side, between two commands."""
+        self.on_close()
 
     async def terms(self) -> Terms:
         """The terms of all users; after login those of this one."""
@@ -296,24 +311,45 @@ class Session:
 
     async def login_failed(self, credentials: Credentials, error: SessionError) -> Err:
         """Count and log a refused login; the reply waits longer each time."""
-        self._failures += 1
-        self.summary.failures = self._failures
+        return await self.login_refused(credentials.user, credentials.mechanism, type(error).__name__)
+
+    async def login_refused(self, user: str, mechanism: str, why: str) -> Err:
+        """The same for whoever refused it."""
+        self.failures += 1
+        self.summary.failures = self.failures
         logger.info(
             "%s: login of %r from %s refused (%s): %s",
             self.client.session_id,
-            credentials.user,
+            user,
             self.client.address or "here",
-            credentials.mechanism,
-            type(error).__name__,
+            mechanism,
+            why,
             extra=self.extra,
         )
         if self.service.pipeline.active:
-            refused = AuthenticationRefused(self.client, credentials.user, credentials.mechanism)
-            await self.service.pipeline.event(refused)
-        delay = min(self.service.policy.failure_delay * 2 ** (self._failures - 1), _LONGEST_DELAY)
-        if self._failures >= self.service.limits.login_failures:
+            await self.service.pipeline.event(AuthenticationRefused(self.client, user, mechanism))
+        delay = min(self.service.policy.failure_delay * 2 ** (self.failures - 1), _LONGEST_DELAY)
+        if self.failures >= self.service.limits.login_failures:
             return Err(say("too-many-failures"), ResponseCode.AUTH, After.CLOSE, delay=delay)
         return Err(say("authentication-failed"), ResponseCode.AUTH, delay=delay)
+
+    async def enter_bare(self, user: str, mechanism: str) -> None:
+        """TRANSACTION without a maildrop: a command method let `user` in by itself, and the rest is its own too."""
+        if self.service.pipeline.active:
+            await self.service.pipeline.event(Authenticated(self.client, user, mechanism))
+        self.stage = Bare(self)
+        self.state = State.TRANSACTION
+        self.summary.user = user if user.isprintable() else ascii(user)
+        self.summary.mechanism = mechanism
+
+    async def undo_login(self, timestamp: str) -> None:
+        """A command method refused a login that was carried out already: the maildrop is closed, nobody is in."""
+        stage, self.stage = self.stage, Authorization(self, timestamp)
+        self.state = State.AUTHORIZATION
+        self._terms = None
+        self.summary.user = self.summary.mechanism = ""
+        if isinstance(stage, Transaction):
+            await self._leave(stage, Ending.REFUSED)
 
     async def enter_transaction(self, identity: Identity, mechanism: str) -> Reply:
         """Open and scan the maildrop. What fails after the opening gives it back first."""
@@ -338,7 +374,7 @@ class Session:
             service.leave(identity.user)
             raise
         listing = Listing(scan)
-        self._stage = Transaction(self, identity.user, maildrop, listing)
+        self.stage = Transaction(self, identity.user, maildrop, listing)
         self._terms = terms
         self.state = State.TRANSACTION
         summary = self.summary
@@ -349,53 +385,49 @@ class Session:
             return Ok(say("logged-in-unmeasured", {"count": listing.count}))
         return Ok(say("logged-in", {"count": listing.count, "octets": listing.octets}))
 
-    async def enter_update(self) -> Reply:
+    async def enter_update(self) -> Status:
         """UPDATE: remove, close, say goodbye (RFC 1939 section 6). The driver lets nothing interrupt it."""
         self.state = State.UPDATE
-        stage = self._stage
-        goodbye = say("goodbye", {"goodbye": self.service.policy.goodbye})
-        reply: Reply = Ok(goodbye, after=After.CLOSE)
+        stage = self.stage
+        summary = self.summary
+        reply: Reply = Ok()
         try:
-            if self.methods is not None:
-                reply = await self._guarded("commit", self._commit_methods(self.methods, reply))
+            if self._own is not None:
+                reply = await self._guarded("commit", self._commit_methods(self._own))
             if isinstance(stage, Transaction):
-                self.summary.marked = stage.listing.marked
+                summary.marked = stage.listing.marked
                 await self._mark_read(stage)
                 if isinstance(reply, Ok):
-                    reply = await self._remove(stage, goodbye)
+                    reply, summary.removed = await commit(stage, self.goodbye)
         finally:
-            self._stage = _NOWHERE
+            self.stage = _NOWHERE
             if isinstance(stage, Transaction):
                 await self._leave(stage, Ending.QUIT)
-        self.state = next_state(self.state, "commit", positive=isinstance(reply, Ok))
-        return replace(reply, after=After.CLOSE) if isinstance(reply, Err) else reply
-
-    async def _commit_methods(self, methods: CommandMethods, goodbye: Reply) -> Reply:
-        await settle(methods.commit())
-        return goodbye
-
-    async def _remove(self, transaction: Transaction, goodbye: str) -> Reply:
-        summary = self.summary
-        reply, summary.removed = await commit(transaction, goodbye)
-        if summary.marked and self.service.pipeline.active:
-            removed = Removed(self.client, transaction.user, summary.marked, summary.removed)
+            self.state = next_state(self.state, "commit", positive=isinstance(reply, Ok))
+        # Told when the maildrop is free: whoever hangs at hearing of it keeps nobody from the next login.
+        if isinstance(stage, Transaction) and summary.marked and self.service.pipeline.active:
+            removed = Removed(self.client, stage.user, summary.marked, summary.removed)
             await self.service.pipeline.event(removed)
-        return reply
+        return replace(reply, after=After.CLOSE) if isinstance(reply, Err) else Ok(self.goodbye, after=After.CLOSE)
+
+    async def _commit_methods(self, own: OwnCommands) -> Reply:
+        await settle(own.methods.commit())
+        return Ok()
 
     async def end(self, ending: Ending) -> None:
         """The connection is over: free everything. Does nothing the second time."""
         if self._ended:
             return
         self._ended = True
-        stage, self._stage = self._stage, _NOWHERE
+        stage, self.stage = self.stage, _NOWHERE
         if isinstance(stage, Transaction):
             self.summary.marked = stage.listing.marked
             await self._mark_read(stage)
             await self._leave(stage, ending)
         self.state = State.DISCONNECT
-        if self.methods is not None:
+        if self._own is not None:
             try:
-                await settle(self.methods.disconnect(ending))
+                await settle(self._own.methods.disconnect(ending))
             except Exception:
                 logger.exception("%s: disconnect() failed", self.client.session_id, extra=self.extra)
         if self.service.pipeline.active:
@@ -431,7 +463,7 @@ class Session:
 
     def body_sent(self, command: Command, octets: int) -> None:
         """A multi-line body went out whole, with so many octets as LIST counts them."""
-        stage = self._stage
+        stage = self.stage
         if not isinstance(stage, Transaction):
             return
         if command.verb == "RETR":

@@ -101,7 +101,11 @@ class Transaction(Stage):
         octets = content.octets
         pipeline = self._context.service.pipeline
         if pipeline.active:
-            await pipeline.event(Retrieved(self._context.client, self.user, entry.unique_id, octets))
+            try:
+                await pipeline.event(Retrieved(self._context.client, self.user, entry.unique_id, octets))
+            except BaseException:  # the session was ended meanwhile: nobody else frees what is not sent
+                content.close()
+                raise
         if octets is None:
             return MultiLine(Ok(say("retr-unmeasured")), content)
         return MultiLine(Ok(f"{octets} octets"), content)
