@@ -91,19 +91,21 @@ _HOMES = {
 __all__ = ["__version__", *_HOMES]  # noqa: PLE0604 - every key is a str
 
 
-def __getattr__(name: str) -> object:
-    home = _HOMES.get(name)
-    if home is None:
-        import difflib
+if not TYPE_CHECKING:  # a checker that saw it would take every misspelt name for an object
 
-        near = difflib.get_close_matches(name, _HOMES, 1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise AttributeError(f"module 'poplin' has no attribute {name!r}{hint}")
-    import importlib
+    def __getattr__(name: str) -> object:
+        home = _HOMES.get(name)
+        if home is None:
+            import difflib
 
-    value: object = getattr(importlib.import_module(home), name)
-    globals()[name] = value
-    return value
+            near = difflib.get_close_matches(name, _HOMES, 1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise AttributeError(f"module 'poplin' has no attribute {name!r}{hint}")
+        import importlib
+
+        value: object = getattr(importlib.import_module(home), name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:
