@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container
 from collections.abc import Set as AbstractSet
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from poplin.authentication.base import Credentials
 from poplin.errors import AuthenticationFailed, PermanentFailure
@@ -61,10 +61,8 @@ class MethodSession(Protocol):
 class CommandMethods(Protocol):
     """The methods of one session."""
 
-    @property
-    def goodbye(self) -> str:
-        """The words that answer QUIT; ``""`` takes the service's."""
-        ...
+    goodbye: ClassVar[str]
+    """The words that answer QUIT; ``""`` takes the service's."""
 
     def method_for(self, state: State, verb: str, /) -> Callable[[str], MaybeAwaitable[Reply]] | None:
         """What carries out `verb` in `state`, given the rest of the command line; ``None``: it is not allowed there."""
