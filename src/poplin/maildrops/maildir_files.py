@@ -198,6 +198,7 @@ def measure(path: str, base: str, budget: Budget | None) -> Facts | None:
         if not stat.S_ISREG(status.st_mode):
             return None
         return Facts(_figures(base).get("W", status.st_size), UNKNOWN_RAW, 0, 0)
+    raw = 0
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
@@ -211,7 +212,7 @@ def measure(path: str, base: str, budget: Budget | None) -> Facts | None:
             budget.read(raw)
         return examine_file(descriptor)
     except OSError:
-        return Facts(_figures(base).get("W", status.st_size), UNKNOWN_RAW, 0, 0)
+        return Facts(_figures(base).get("W", raw), UNKNOWN_RAW, 0, 0)
     finally:
         os.close(descriptor)
 
