@@ -6,16 +6,15 @@ if one is stale). A table's row without a text fails here: no key, command or co
 
 from __future__ import annotations
 
-import inspect
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from enum import EnumType
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import click
+from python_reference import SINCE, python_page, since_record
+from tables import summary, table
 
-import poplin
 from poplin import errors
 from poplin.cli import COMMANDS, root
 from poplin.commands.failures import CODES
@@ -45,29 +44,6 @@ _CAPABILITIES: Mapping[str, str] = {
     "IMPLEMENTATION": 'the name of the program (RFC 2449 section 6.10); `Policy(implementation="")` hides it',
 }
 """Each capability that the table can announce, and what it means."""
-
-
-def cell(text: object) -> str:
-    """`text` as a cell of a table."""
-    return str(text).replace("|", "\\|").replace("\n", " ")
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A Markdown table."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "".join(f"| {' | '.join(cell(field) for field in line)} |\n" for line in lines)
-
-
-def summary(thing: object) -> str:
-    """The first paragraph of a docstring as one line, with Markdown's code marks.
-
-    Raises:
-        ValueError: it has none.
-    """
-    text = inspect.getdoc(thing)
-    if not text:
-        raise ValueError(f"{thing!r} has no docstring: the reference needs one")
-    return " ".join(text.split("\n\n")[0].split()).replace("``", "`")
 
 
 def protocol_page() -> str:
@@ -257,104 +233,6 @@ def _helps(command: click.Command, context: click.Context) -> list[str]:
     return parts
 
 
-def python_page() -> str:
-    """Every public name."""
-    parts = [
-        "# What does the package poplin offer to Python?\n",
-        (
-            "*Reference*, generated from the docstrings. These are the names of `import poplin`; each is loaded when it is\n"
-            "first touched. All of them are annotated, and the package is marked `py.typed`.\n"
-        ),
-    ]
-    homes: dict[str, list[str]] = {}
-    for name in poplin.__all__:
-        if not name.startswith("__"):
-            homes.setdefault(_home(getattr(poplin, name)), []).append(name)
-    for home, names in sorted(homes.items(), key=lambda item: _ORDER.index(item[0])):
-        parts.append(f"## {home}\n")
-        for name in sorted(names):
-            thing = getattr(poplin, name)
-            parts.append(f"### {name}\n\n{_docstring(thing)}{_members(thing)}\n")
-    return "\n".join(parts)
-
-
-_ORDER = ("Serving", "Callbacks", "Command classes", "Plugins", "Maildrops", "Authenticators", "Errors")
-_HOMES = {
-    "poplin.server": "Serving",
-    "poplin.session": "Serving",
-    "poplin.limits": "Serving",
-    "poplin.identity": "Callbacks",
-    "poplin.callbacks": "Callbacks",
-    "poplin.calling": "Callbacks",
-    "poplin.command_server": "Command classes",
-    "poplin.protocol": "Command classes",
-    "poplin.maildrops": "Maildrops",
-    "poplin.content": "Maildrops",
-    "poplin.authentication": "Authenticators",
-    "poplin.plugins": "Plugins",
-    "poplin.errors": "Errors",
-}
-
-
-def _home(thing: object) -> str:
-    module = ".".join(getattr(thing, "__module__", "").split(".")[:2])
-    if module not in _HOMES:
-        raise ValueError(f"{thing!r}: give the names of {module} a section of the reference, in docs/generate.py")
-    return _HOMES[module]
-
-
-def _docstring(thing: object) -> str:
-    text = inspect.getdoc(thing)
-    if not text:
-        raise ValueError(f"{thing!r} has no docstring: the reference needs one")
-    if isinstance(thing, EnumType):
-        signature = f"Members: {', '.join(f'`{name}`' for name in thing.__members__)}\n\n"
-    else:
-        signature = f"Parameters: {_parameters(thing)}\n\n" if callable(thing) else ""
-    text = text.replace("\n\nRaises:\n", "\n\nRaises:\n\n").replace("``", "`")
-    return f"{signature}{_list_raises(text)}"
-
-
-def _list_raises(text: str) -> str:
-    """The indented lines of a ``Raises:`` part as a list."""
-    return "\n".join(
-        f"- {line.strip()}" if line.startswith("    ") and ":" in line else line for line in text.split("\n")
-    )
-
-
-def _parameters(thing: Callable[..., object]) -> str:
-    try:
-        parameters = inspect.signature(thing).parameters.values()
-    except ValueError:
-        return "none"
-    return ", ".join(f"`{_parameter(one)}`" for one in parameters if one.name != "self") or "none"
-
-
-def _parameter(one: inspect.Parameter) -> str:
-    """A parameter and its default; one whose `repr` says nothing, or another thing each time, is only hinted at."""
-    if one.default is one.empty:
-        return one.name
-    shown = repr(one.default)
-    return f"{one.name}={'…' if shown.startswith('<') else shown}"
-
-
-def _members(thing: object) -> str:
-    """What a class has beside its constructor: public methods and properties with a docstring."""
-    if not isinstance(thing, type) or isinstance(thing, EnumType):
-        return ""
-    rows = []
-    for name, member in vars(thing).items():
-        plain = member.__func__ if isinstance(member, classmethod | staticmethod) else member
-        if name.startswith("_") or not inspect.getdoc(plain):
-            continue
-        if isinstance(plain, property):
-            rows.append((f"`{name}`", summary(plain)))
-        elif inspect.isfunction(plain):
-            names = _parameters(plain).replace("`", "").removeprefix("cls, ")
-            rows.append((f"`{name}({'' if names == 'none' else names})`", summary(plain)))
-    return "\n\n" + table(("member", "meaning"), rows) if rows else ""
-
-
 PAGES: Mapping[str, Callable[[], str]] = {
     "protocol.md": protocol_page,
     "configuration.md": configuration_page,
@@ -363,10 +241,13 @@ PAGES: Mapping[str, Callable[[], str]] = {
 }
 
 
+FILES: Mapping[str, Callable[[], str]] = {**PAGES, SINCE.name: since_record}
+
+
 def stale() -> list[str]:
-    """The pages that are not what the tables say today."""
+    """The files that are not what the tables say today."""
     found = []
-    for name, make in PAGES.items():
+    for name, make in FILES.items():
         path = REFERENCE / name
         if not path.exists() or path.read_text(encoding="utf-8") != make():
             found.append(name)
@@ -381,7 +262,7 @@ def main(arguments: Sequence[str]) -> int:
             print(f"docs/reference/{name} is stale; write it anew with: python docs/generate.py", file=sys.stderr)
         return 1 if old else 0
     REFERENCE.mkdir(exist_ok=True)
-    for name, make in PAGES.items():
+    for name, make in FILES.items():
         (REFERENCE / name).write_text(make(), encoding="utf-8")
     return 0
 

@@ -1,11 +1,16 @@
 """The documentation: generated pages are current, every block is run or says why not, every feature has a state."""
 
+import json
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+import poplin
+from poplin import errors
+from poplin.plugins import events
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
@@ -21,6 +26,17 @@ def run(script: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]
 def test_the_generated_pages_are_what_the_tables_say() -> None:
     done = run("generate.py", "--check")
     assert done.returncode == 0, done.stderr
+
+
+def test_the_python_page_has_every_public_name_with_its_first_version() -> None:
+    page = (DOCS / "reference" / "python.md").read_text("utf-8")
+    entries = dict(re.findall(r"^#{3,4} (?:\w+\.)?(\w+)\n\n\*Since (\d+\.\d+)\.\*", page, re.MULTILINE))
+    public = {name for name in poplin.__all__ if not name.startswith("__")} | {*events.__all__, *errors.__all__}
+    assert public <= entries.keys()
+    since = json.loads((DOCS / "reference" / "since.json").read_text("utf-8"))
+    assert {name.rpartition(".")[2] for name in since} == entries.keys()
+    release = tuple(map(int, poplin.__version__.split(".")[:2]))
+    assert all(tuple(map(int, version.split("."))) <= release for version in since.values())
 
 
 def test_the_pages_keep_their_rules_and_every_link_leads_somewhere() -> None:

@@ -48,8 +48,11 @@ class Swallow:
 
 
 CommandVerdict: TypeAlias = "Command | Reply | Continue[Command] | Deliver[Command] | Swallow"
+"""What `Plugin.on_command` may answer: a command to go on with, a reply in its place, or a verdict."""
 ReplyVerdict: TypeAlias = "Reply | Continue[Reply] | Deliver[Reply] | Swallow"
+"""What `Plugin.on_reply` may answer: a reply of the same kind, or a verdict."""
 EventVerdict: TypeAlias = "Event | Continue[Event] | Deliver[Event] | Swallow | None"
+"""What `Plugin.on_event` may answer: nothing, another event, or a verdict."""
 
 
 class Plugin:

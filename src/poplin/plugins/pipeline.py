@@ -36,6 +36,7 @@ logger: logging.Logger = logging.getLogger("poplin.plugins")
 
 E = TypeVar("E", bound=Event)
 EventHandler: TypeAlias = Callable[[E], MaybeAwaitable[object]]
+"""A function of one event, plain or ``async``; its result is ignored."""
 
 
 class VerdictError(TypeError):

@@ -94,6 +94,7 @@ class End:
 
 
 Status: TypeAlias = Ok | Err
+"""A reply of one line."""
 Reply: TypeAlias = Ok | Err | Continuation | MultiLine
 """What a stage answers with."""
 
