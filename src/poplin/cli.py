@@ -16,7 +16,7 @@ import click
 
 from poplin.commands.base import Group
 from poplin.commands.failures import Failure
-from poplin.commands.output import Output
+from poplin.commands.output import Output, fill_standard_descriptors
 from poplin.commands.usage import as_failure
 
 __all__ = ["COMMANDS", "main", "root"]
@@ -95,6 +95,7 @@ root.params.insert(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run ``poplin``; the answer is the exit status: 0 done, 1 failed, 2 wrong usage."""
+    fill_standard_descriptors()
     words = list(sys.argv[1:] if arguments is None else arguments)
     shared = Output()
     for stream in (sys.stdout, sys.stderr):

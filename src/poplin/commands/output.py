@@ -9,11 +9,26 @@ import os
 import sys
 from typing import IO
 
-__all__ = ["Output", "age", "size"]
+__all__ = ["Output", "age", "fill_standard_descriptors", "size"]
 
 _COLOURS = {"red": "31", "green": "32", "yellow": "33", "bold": "1"}
 SCHEMA = 1
 """The first key of every JSON document; keys are only ever added within one number."""
+
+
+def fill_standard_descriptors() -> None:
+    """Put /dev/null where a standard descriptor is closed (``>&-``, as some supervisors start programs).
+
+    Else the next socket takes its number, and what is written for a terminal or a log goes to a client.
+    """
+    for descriptor, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free: this one
+        if getattr(sys, name) is None:
+            stream = open(descriptor, mode, encoding="utf-8", closefd=False)  # noqa: SIM115  # for the process's life
+            setattr(sys, name, stream)
 
 
 class Output:

@@ -129,7 +129,7 @@ def _run(server: Server, teller: _Teller, ready_file: str | None) -> None:
             teller.output.error(f"{click.get_current_context().command_path}: {line}")
         raise Failure.told("cannot-listen", last) from None
     except OSError as error:
-        where = error.filename or ready_file
+        where = error.filename or ready_file or "standard output"
         raise Failure("not-written", f"cannot write {where}: {(error.strerror or str(error)).lower()}") from None
 
 
