@@ -48,6 +48,7 @@ _LONGEST_DELAY = 15.0  # seconds; Dovecot's cap too
 
 
 _REPLIES: Final = (Ok, MultiLine, Err, Continuation)  # a union would be made anew at each test of it
+_OURS = frozenset({ResponseCode.SYS_TEMP, ResponseCode.SYS_PERM})
 _NOWHERE = Stage()  # no command is known there
 
 
@@ -211,7 +212,9 @@ class Session:
 
     def _told(self, verb: str, error: SessionError) -> Err:
         """What an error that knows its reply tells the client; one that names no text of ours is a plain refusal."""
-        logger.debug("%s: %s: %r", self.client.session_id, verb, error)
+        broken = error.code in _OURS
+        level = logging.WARNING if broken else logging.DEBUG  # the client is sent to the administrator: tell him why
+        logger.log(level, "%s: %s: %s: %s", self.client.session_id, verb, type(error).__name__, error, extra=self.extra)
         try:
             return Err(say(error.text_id, error.fields), error.code)
         except KeyError:
