@@ -13,6 +13,7 @@ import contextlib
 import functools
 import logging
 import math
+import socket
 import ssl
 from collections.abc import Coroutine
 from dataclasses import replace
@@ -39,6 +40,7 @@ logger: logging.Logger = logging.getLogger("poplin.server")
 _MOST_WAITING = 65_536  # octets of commands not carried out yet, above which we stop reading
 _TURN = 512  # commands carried out in one turn of the loop: some milliseconds of NOOP or LIST n
 _STATUS: Final = (Ok, Err)  # a union would be made anew at each test of it
+_NETWORK = frozenset({socket.AF_INET, socket.AF_INET6})
 _GREETING = Noop()  # stands for the command that the greeting answers
 
 
@@ -91,6 +93,9 @@ class Driver(Stream):
         """A client is there: admit it, and greet it."""
         hub = self._hub
         client = _facts(self.transport, hub.next_session_id(), self._local)
+        if client is None:
+            self.abort()
+            return
         self._address = client.address
         self._started = hub.now()
         self.deadline = self._started + hub.service.limits.login_timeout
@@ -464,9 +469,14 @@ class Driver(Stream):
         self._hub.finish(self.session, self._ending, self._hub.now() - self._started)
 
 
-def _facts(transport: asyncio.BaseTransport, session_id: str, local: tuple[str, int] | None) -> ClientFacts:
+def _facts(transport: asyncio.BaseTransport, session_id: str, local: tuple[str, int] | None) -> ClientFacts | None:
+    """The facts of a connection; ``None`` if its client was gone before it could be asked who it is."""
     peer = transport.get_extra_info("peername")
     if not isinstance(peer, tuple):
+        # A network client without an address must not pass for one of this machine, whatever it had sent before.
+        of_network = transport.get_extra_info("socket")
+        if of_network is not None and of_network.family in _NETWORK:
+            return None
         return ClientFacts(session_id=session_id)
     if local is None:  # listening on all addresses: only the socket knows which it was
         name = transport.get_extra_info("sockname")
