@@ -16,6 +16,9 @@ __all__ = ["LOWERCASE", "NameRule", "check_user_name", "normalise"]
 LONGEST = 255
 """Octets: what a file name can hold."""
 
+_NOBODYS = 4 * LONGEST
+"""Letters; no composition makes a name of more than this short enough."""
+
 _ORDINARY = re.compile(r"[A-Za-z0-9_@+=-][A-Za-z0-9_@+=.-]{0,200}").fullmatch
 MODES = ("lowercase", "none")
 
@@ -49,6 +52,8 @@ def normalise(name: str, mode: str = "lowercase", default_domain: str = "") -> s
     ``"lowercase"`` also composes letters and their accents (Unicode NFC), since clients differ in that;
     ``"none"`` leaves the spelling alone. A name without ``@`` gets `default_domain`, if there is one.
     """
+    if len(name) > _NOBODYS:  # NFC takes quadratic time on a row of accents, and nobody is called so
+        return name
     if mode == "lowercase":
         if name.isascii():
             name = name.lower()

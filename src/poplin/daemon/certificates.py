@@ -60,6 +60,7 @@ def server_context(certificate: Path, key: Path, minimum_version: str) -> ssl.SS
             raise CertificateProblem(name, text)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = _VERSIONS[minimum_version]
+    context.options |= ssl.OP_NO_RENEGOTIATION  # a client's cheap way to make a server work; OpenSSL 1.1 allows it
     try:
         context.load_cert_chain(certificate, key)
     except ssl.SSLError as error:

@@ -173,6 +173,9 @@ class Stream(asyncio.Protocol):
             return
         if pending := tls.pending():
             self.transport.write(pending)
+            if self.paused:
+                # TLS itself answers (key updates, RFC 8446 section 4.6.3): who does not read asks for no more of it.
+                self.pause_reading()
         if tls.established and not established:
             self.secured(tls)
         if plain and not self.closing:
