@@ -1,7 +1,7 @@
 """Who is speaking, and answers that may come later.
 
 The ground floor beside `errors`, `limits` and `content`: values that every storey passes on. Imports
-nothing of ours and neither asyncio nor ssl.
+nothing of ours but `values`, and neither asyncio nor ssl.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from collections.abc import Awaitable, Generator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TypeAlias, TypeVar, cast
+
+from poplin.values import value
 
 __all__ = ["ClientFacts", "Identity", "MaybeAwaitable", "TlsFacts", "current_session", "settle"]
 
@@ -52,7 +54,7 @@ class ClientFacts:
         return not address or address == "::1" or address.startswith(("127.", "::ffff:127."))
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Identity:
     """Who was let in. `user` is the normalised name: what locks, logs and paths go by.
 

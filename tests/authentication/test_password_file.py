@@ -93,6 +93,22 @@ class TestMechanisms:
         path.write_text("alice:{PLAIN}secret\n")
         assert "APOP" in users.mechanisms()
 
+    def test_a_greeting_goes_by_a_look_of_a_moment_ago_and_a_login_never_does(self, path: Path) -> None:
+        users = write(path, "alice:{PLAIN}secret\n")
+        settle(path)
+        assert "APOP" in users.mechanisms()
+        path.write_text(f"alice:{schemes.make('changed')}\n")
+        settle(path)
+        with pytest.raises(AuthenticationFailed):
+            login(users, "alice", "secret")
+        assert login(users, "alice", "changed").user == "alice"
+        path.write_text("bob:{PLAIN}secret\n")
+        settle(path)
+        deadline = time.monotonic() + 30
+        while "APOP" not in users.mechanisms():
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
     def test_an_unreadable_file_offers_passwords_so_that_clients_hear_of_the_failure(self, path: Path) -> None:
         users = write(path, "alice:{PLAIN}secret\n")
         assert "APOP" in users.mechanisms()

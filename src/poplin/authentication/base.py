@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias, runtime_checkable
 
 from poplin.identity import ClientFacts, Identity, MaybeAwaitable
+from poplin.values import value
 
 __all__ = [
     "ApopProof",
@@ -26,7 +27,7 @@ PASSWORD_MECHANISMS = frozenset({"USER", "PLAIN", "LOGIN"})
 """What any authenticator can serve that is able to check a password."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class PasswordProof:
     """A password in clear: USER/PASS, SASL PLAIN (RFC 4616) and LOGIN. Octets that are no UTF-8 arrive
     as surrogate escapes. Never shown by ``repr``."""
@@ -44,9 +45,10 @@ class ApopProof:
 
 
 Proof: TypeAlias = PasswordProof | ApopProof
+"""What shows that the client is who it says."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Credentials:
     """What the client said of itself: the `mechanism` ("USER", "APOP", "PLAIN" …), the `user` it
     authenticates as, its `proof`, and the name it wants to act as (`authorization`, "" = the same)."""

@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import ipaddress
 import logging
+import math
 import os
 import stat
 import threading
@@ -25,6 +26,7 @@ from poplin.authentication.user_names import LOWERCASE
 from poplin.calling import in_thread
 from poplin.errors import AuthenticationFailed, Refused, TemporaryFailure
 from poplin.identity import ClientFacts, Identity, MaybeAwaitable
+from poplin.values import value
 
 __all__ = ["PasswordFile", "Tally", "read_octets"]
 
@@ -35,6 +37,8 @@ _LARGE = 262_144
 _SETTLED = 2.0
 """Seconds; a file that was changed less than this before it was read may change again without a sign of
 it, for its times have a coarse grain (2 s on FAT, 1 s on old NFS, some ms on ext4)."""
+_LOOK = 0.2
+"""Seconds for which a greeting goes by the last look at the file: a look costs 4 µs, and a login takes one anyway."""
 _WITH_APOP = PASSWORD_MECHANISMS | {"APOP"}
 _MOST_RECORDS = 50_000
 """Records kept in their read form, about 600 octets each; the lines themselves are all kept."""
@@ -62,7 +66,7 @@ class _Reading:
     mechanisms: frozenset[str]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class _Attempt:
     """One login: the normalised `user`, and his `record` if there is one."""
 
@@ -83,6 +87,7 @@ class PasswordFile:
         self.path: str = os.fspath(path)
         self._names = names
         self._reading: _Reading | None = None
+        self._looked = -math.inf
         self._lock = threading.Lock()
         self._logged: list[Complaint] = []
 
@@ -214,15 +219,17 @@ class PasswordFile:
             log.warning("%s: the record of %s: %s", self.path, user, failure)
 
     def _at_once(self) -> _Reading:
-        """What to go by at a greeting: the file as it is, but a long one is read anew in the background.
+        """What to go by at a greeting: the file as it was a moment ago, but a long one is read anew in the background.
 
         Raises:
             TemporaryFailure: it cannot be read.
         """
-        reading = self._fresh()
-        if reading is not None:
-            return reading
         reading = self._reading
+        if reading is not None and reading.settled and time.monotonic() - self._looked < _LOOK:
+            return reading
+        fresh = self._fresh()
+        if fresh is not None:
+            return fresh
         if reading is None or self._size() <= _LARGE:
             return self._read()
         if not self._lock.locked():
@@ -245,9 +252,12 @@ class PasswordFile:
         if reading is None or not reading.settled:
             return None
         try:
-            return reading if reading.signature == _signature(os.stat(self.path)) else None
+            if reading.signature != _signature(os.stat(self.path)):
+                return None
         except OSError:
             return None
+        self._looked = time.monotonic()
+        return reading
 
     def _read(self) -> _Reading:
         """Read the file, and its lines too unless they are the same as before.

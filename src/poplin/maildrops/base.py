@@ -9,7 +9,7 @@ has an ability by implementing it, never by a switch.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from enum import Enum
 from typing import Protocol, overload, runtime_checkable
 
@@ -147,7 +147,7 @@ def _ignore(reason: str) -> None:
     """Nobody listens for a lost lease."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class OpenRequest:
     """Who wants a maildrop, and how. Grows by keywords.
 
@@ -155,6 +155,7 @@ class OpenRequest:
     was lost or taken over; the session then ends, removing nothing.
     """
 
+    _: KW_ONLY
     identity: Identity
     client: ClientFacts
     utf8: bool = False

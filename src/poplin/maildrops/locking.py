@@ -31,7 +31,7 @@ _UNMAKEABLE = _UNWRITABLE | {errno.ENOSPC, errno.EDQUOT}
 _EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOLCK, errno.EIO})
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Holder:
     """Who has a maildrop: the `session` id, `since` when (``time.monotonic()``), the client's `address`.
 

@@ -179,6 +179,8 @@ class Driver(Stream):
                 break
             served += 1
             self._carry_out(command, session.handle(command))
+            if not connection.waiting and not self.eof:
+                break  # the usual flight of one command: nothing more to ask for
         if served:
             self._rearm()
         self._flush()

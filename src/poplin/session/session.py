@@ -400,7 +400,7 @@ class Session:
             if isinstance(stage, Transaction):
                 summary.marked = stage.listing.marked
                 await self._mark_read(stage)
-                if isinstance(reply, Ok):
+                if summary.marked and isinstance(reply, Ok):
                     reply, summary.removed = await commit(stage, self.goodbye)
         finally:
             self.stage = _NOWHERE

@@ -6,6 +6,7 @@ It holds the open maildrop and its listing. Nothing here changes the maildrop: D
 from __future__ import annotations
 
 import logging
+from collections.abc import Awaitable
 from typing import TYPE_CHECKING
 
 from poplin.abilities import implements
@@ -136,9 +137,9 @@ class Transaction(Stage):
         return Ok(say("rset", {"count": listing.count, "octets": listing.octets}))
 
     @handles(Quit)
-    async def quit(self, command: Quit) -> Reply:
+    def quit(self, command: Quit) -> Awaitable[Reply]:
         """QUIT: the UPDATE state begins, and runs to its end."""
-        return await self._context.enter_update()
+        return self._context.enter_update()
 
     async def _measure(self) -> None:
         maildrop = self.maildrop

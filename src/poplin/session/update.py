@@ -20,9 +20,7 @@ logger: logging.Logger = logging.getLogger("poplin.session")
 
 
 async def commit(transaction: Transaction, goodbye: str) -> tuple[Status, int]:
-    """Remove what is marked; answers the reply to QUIT and how many messages were removed."""
-    if not transaction.listing.marked:
-        return Ok(goodbye, after=After.CLOSE), 0
+    """Remove what is marked (something is); answers the reply to QUIT and how many messages were removed."""
     marked = transaction.listing.marked_entries()
     try:
         removal = await settle(transaction.maildrop.remove(marked))
