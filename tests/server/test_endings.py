@@ -4,6 +4,7 @@ are said to those who can still hear them."""
 import asyncio
 import logging
 import socket
+import struct
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 
@@ -13,6 +14,7 @@ import poplin
 from poplin.content import Content
 from poplin.maildrops.base import Ending
 from poplin.maildrops.memory import MemoryMaildrops
+from poplin.protocol.commands import Command
 from poplin.server.hub import Listener
 from support.gated import Gate, GatedDoor, GatedMaildrops, Streaming
 from support.processes import big_message
@@ -405,3 +407,44 @@ def test_a_socket_served_alone_ends_with_its_session(run_async: Callable[[Awaita
         assert "stopped" in repr(server)
 
     run_async(scenario())
+
+
+def test_a_stop_ends_everybody_though_some_have_just_gone(serve: Serve) -> None:
+    """Their sockets are reset already, and the loop has not come round to telling us."""
+    served = serve(GatedMaildrops(TWO), GatedDoor())
+    with logged_in(served.ports["none"]) as stays:
+        gone = [socket.create_connection(("127.0.0.1", served.ports["none"])) for _ in range(4)]
+        for client in gone:
+            assert client.recv(100).startswith(b"+OK")
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+        async def leave_and_stop(server: poplin.Server) -> None:
+            for client in gone:
+                client.close()
+            await server.stop()
+
+        served.server.call(leave_and_stop)
+        assert stays.remains() == b"-ERR [SYS/TEMP] server shutting down, try again later\r\n"
+    assert sessions(served) == 0
+
+
+def test_who_ends_another_session_stays_the_current_one(serve: Serve) -> None:
+    seen: list[tuple[str, str]] = []
+
+    class Jealous(poplin.Plugin):
+        def on_command(self, client: poplin.ClientFacts, command: Command) -> Command:
+            if command.verb == "NOOP":
+                others = [other.session_id for other in served.server.server.clients if other is not client]
+                assert [served.server.server.kick(other) for other in others] == [True]
+                seen.append((poplin.current_session().session_id, client.session_id))
+            return command
+
+    served = serve(GatedMaildrops(TWO), GatedDoor(), plugins=[Jealous()])
+    with Wire(served.ports["none"]) as victim, Wire(served.ports["none"]) as jealous:
+        victim.line()
+        jealous.line()
+        jealous.send(b"NOOP\r\n")
+        assert jealous.line() == b"-ERR log in first"
+        assert victim.remains().startswith(b"-ERR [SYS/TEMP] session ended")
+    assert len(seen) == 1
+    assert seen[0][0] == seen[0][1]

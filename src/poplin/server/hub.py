@@ -183,14 +183,17 @@ class Hub:
 
     def finish(self, session: Session, ending: Ending, seconds: float) -> None:
         """Free what a session holds, and write its summary line."""
-        CURRENT.set(session.client)
+        # Whoever ends a session may be another one's callback: that one is current again afterwards.
+        before = CURRENT.set(session.client)
         coroutine = session.end(ending)
         try:
             coroutine.send(None)
         except StopIteration:
             self._sum_up(session, ending, seconds)
-            return
-        self.spawn(coroutine).add_done_callback(lambda _: self._sum_up(session, ending, seconds))
+        else:
+            self.spawn(coroutine).add_done_callback(lambda _: self._sum_up(session, ending, seconds))
+        finally:
+            CURRENT.reset(before)
 
     def _sum_up(self, session: Session, ending: Ending, seconds: float) -> None:
         summary = session.summary

@@ -196,8 +196,11 @@ class Stream(asyncio.Protocol):
             self.transport.write(self.tls.close())
         linger = linger and not self.eof and self.transport.can_write_eof()
         if linger:
-            self.transport.write_eof()
-        else:
+            try:
+                self.transport.write_eof()
+            except OSError:  # the client is gone, and the loop has yet to tell us
+                linger = False
+        if not linger:
             self.transport.close()
         self.watch_writing()
         if linger:
