@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from poplin.authentication import crypt_hashes
+from support.programs import require
 
 # Made by crypt(3) of libxcrypt 4.4, password "secret".
 YESCRYPT = "$y$j9T$abcdabcd$zDOLZD6iaQcDoBPgOVYQx99Bj8hWTJvzqk9bOnkQKW5"
@@ -46,12 +47,10 @@ def test_every_kind_that_libpass_makes(name: str) -> None:
     ("flag", "name"), [("-1", "MD5-CRYPT"), ("-5", "SHA256-CRYPT"), ("-6", "SHA512-CRYPT"), ("-apr1", "APR1")]
 )
 def test_what_openssl_makes(flag: str, name: str) -> None:
-    try:
-        made = subprocess.run(
-            ["openssl", "passwd", flag, "-stdin"], input="secret\n", check=True, capture_output=True, text=True
-        )
-    except FileNotFoundError:
-        pytest.skip("openssl is not installed")
+    require("openssl")
+    made = subprocess.run(
+        ["openssl", "passwd", flag, "-stdin"], input="secret\n", check=True, capture_output=True, text=True
+    )
     written = made.stdout.strip()
     assert crypt_hashes.name_of(written) == name
     assert crypt_hashes.check_hash(written, b"secret")

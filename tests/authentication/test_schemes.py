@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 import subprocess
 import sys
 
@@ -11,6 +10,7 @@ from hypothesis import strategies as st
 
 from poplin.authentication import schemes
 from poplin.authentication.crypt_hashes import HashUnavailable
+from support.programs import require
 
 PASSWORD = "grün: 1 pw"
 
@@ -75,9 +75,9 @@ def test_what_dovecot_wrote(written: str) -> None:
 
 
 @pytest.mark.real
-@pytest.mark.skipif(not shutil.which("doveadm"), reason="doveadm (dovecot-core) is not installed")
 @pytest.mark.parametrize("scheme", ["SCRAM-SHA-256", "SCRAM-SHA-1", "PLAIN", "SSHA256", "SSHA512", "BLF-CRYPT"])
 def test_dovecot_reads_what_we_wrote(scheme: str) -> None:
+    require("doveadm")
     written = schemes.make("a pass: wörd", scheme)
     command = ["doveadm", "pw", "-t", written, "-p", "a pass: wörd"]
     asked = subprocess.run(command, check=False, capture_output=True, text=True)
