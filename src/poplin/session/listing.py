@@ -82,7 +82,7 @@ class Listing:
         Raises:
             NoSuchMessage, MessageMarked: it cannot.
         """
-        if number > len(self.scan):
+        if not 1 <= number <= len(self.scan):  # parsing makes no number below 1, but a plugin or a method may
             raise NoSuchMessage(len(self.scan))
         if number in self._marked:
             raise MessageMarked(number)
