@@ -350,8 +350,7 @@ def test_last_words_survive_what_the_client_still_sends(serve: Serve) -> None:
     for last, farewell in ((b"XYZZY\r\n" * 3, b"-ERR too many bad commands\r\n"), (b"QUIT\r\n", b"+OK goodbye\r\n")):
         with Wire(served.ports["none"], receive_buffer=4096) as wire:
             wire.log_in()
-            wire.send(b"RETR 1\r\n" + last)
-            writer = threading.Thread(target=send_on, args=(wire,))
+            writer = threading.Thread(target=send_on, args=(wire, b"RETR 1\r\n" + last))
             writer.start()
             answer = wire.rest()
             writer.join()
@@ -359,9 +358,9 @@ def test_last_words_survive_what_the_client_still_sends(serve: Serve) -> None:
             assert len(answer) > 3_000_000
 
 
-def send_on(wire: Wire) -> None:
+def send_on(wire: Wire, first: bytes) -> None:
     try:
-        wire.send(b"NOOP\r\n" * 50_000)
+        wire.send(first + b"NOOP\r\n" * 50_000)
     except (BrokenPipeError, ConnectionResetError):
         """The server is gone: it has said all."""
 
