@@ -249,14 +249,14 @@ class ServerWire:
 
     def __init__(self, setting: Setting, contexts: tuple[ssl.SSLContext, ssl.SSLContext], piece: int = 0) -> None:
         mode: TlsMode = "starttls" if setting.tls == "starttls" else "implicit" if setting.tls == "implicit" else "none"
-        world = setting.world
         self.server = Server(
-            maildrops=world,
-            authenticator=world,
+            maildrops=setting.source,
+            authenticator=setting.source,
             commands=setting.commands,
             listeners=[Listener(address="127.0.0.1:0", tls=mode, context=None if mode == "none" else contexts[0])],
             policy=setting.make_policy(),
             limits=setting.make_limits(),
+            plugins=setting.pipeline.plugins,
         )
         self._context = contexts[1]
         self._background = BackgroundServer(self.server)

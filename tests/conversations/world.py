@@ -9,10 +9,10 @@ import types
 from collections.abc import AsyncIterator, Callable, Generator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from conversations.script import octets
-from poplin.authentication.base import PASSWORD_MECHANISMS, ApopProof, Credentials, PasswordProof
+from poplin.authentication.base import PASSWORD_MECHANISMS, ApopProof, Authenticator, Credentials, PasswordProof
 from poplin.command_server import CommandServer
 from poplin.content import Content, examine, wire_octets
 from poplin.errors import (
@@ -27,8 +27,9 @@ from poplin.errors import (
 )
 from poplin.identity import ClientFacts, Identity, MaybeAwaitable
 from poplin.limits import Limits
-from poplin.maildrops.base import Ending, Entry, Maildrop, OpenRequest, Removal, Scan
+from poplin.maildrops.base import Ending, Entry, Maildrop, Opener, OpenRequest, Removal, Scan
 from poplin.plugins.pipeline import Pipeline
+from poplin.session.attendants import Attends
 from poplin.session.service import Policy, Service
 
 __all__ = ["Box", "World", "arrange", "happen", "sized", "verify"]
@@ -224,6 +225,10 @@ def sized(wanted: int) -> bytes:
     return head + bytes(body)
 
 
+class Served(Opener, Authenticator, Protocol):
+    """One object that is both."""
+
+
 @dataclass
 class Setting:
     """Everything a conversation is held in: the world, and the rules of the service."""
@@ -237,12 +242,19 @@ class Setting:
     whole: bool = False
     pipeline: Pipeline = field(default_factory=Pipeline)
     commands: type[CommandServer] | None = None
+    served: Served | None = None
+    """What is served in the world's stead."""
+
+    @property
+    def source(self) -> "Served | World":
+        """Opener and authenticator."""
+        return self.served or self.world
 
     def service(self) -> Service:
         """The service of these facts, with no server around it."""
         return Service(
-            maildrops=self.world,
-            authenticator=self.world,
+            maildrops=self.source,
+            authenticator=self.source,
             policy=self.make_policy(),
             limits=self.make_limits(),
             pipeline=self.pipeline,
@@ -250,11 +262,13 @@ class Setting:
             timestamp=lambda host: self.timestamp or f"<1.2@{host}>",
             enter=lambda user: None,
             leave=lambda user: None,
+            attendants=(self.source,) if isinstance(self.source, Attends) else (),
         )
 
     def make_policy(self) -> Policy:
         """The policy."""
-        return Policy(**self.policy)  # type: ignore[arg-type]  # the file's author writes what each field takes
+        chosen = {} if self.served is None else {"mechanisms": self.world.offered}
+        return Policy(**self.policy, **chosen)  # type: ignore[arg-type]  # the file's author writes what each field takes
 
     def make_limits(self) -> Limits:
         """The limits."""
