@@ -333,7 +333,10 @@ def main(arguments: Sequence[str]) -> int:
         root = Path(scratch)
         environment = _environment(root)
         (root / "types").mkdir()
-        failures += filter(None, [check_types(pages, root / "types")])
+        try:
+            failures += filter(None, [check_types(pages, root / "types")])
+        except SampleError as error:
+            failures.append(str(error))
         for number, page in enumerate(pages):
             folder = root / f"page-{number}"
             folder.mkdir()
