@@ -38,6 +38,7 @@ __all__ = ["Driver"]
 logger: logging.Logger = logging.getLogger("poplin.server")
 
 _MOST_WAITING = 65_536  # octets of commands not carried out yet, above which we stop reading
+_MUCH = 16_384  # octets given since the client last spoke, above which it cannot be thought to have read them
 _TURN = 512  # commands carried out in one turn of the loop: some milliseconds of NOOP or LIST n
 _STATUS: Final = (Ok, Err)  # a union would be made anew at each test of it
 _NETWORK = frozenset({socket.AF_INET, socket.AF_INET6})
@@ -54,6 +55,7 @@ class Driver(Stream):
         "_connection",
         "_ending",
         "_finished",
+        "_given",
         "_hub",
         "_listener",
         "_local",
@@ -77,6 +79,7 @@ class Driver(Stream):
         self._busy = self._finished = self._stopping = False
         self._pushed: tuple[bytes, ...] = ()
         self._started = 0.0
+        self._given = 0
         self.session: Session = cast("Session", None)  # there from `opened` on, unless the connection was refused
 
     def __repr__(self) -> str:
@@ -113,6 +116,7 @@ class Driver(Stream):
     def received(self, octets: bytes) -> None:
         """Carry out every whole command that is here now."""
         self._connection.receive_data(octets)
+        self._given = 0
         if self._busy or self.paused:
             if self._connection.waiting > _MOST_WAITING:
                 self.pause_reading()
@@ -283,6 +287,9 @@ class Driver(Stream):
             if command.verb == "QUIT" or (isinstance(reply, Ok) and self.session.state is State.DISCONNECT):
                 ending = Ending.QUIT
             unread = self._connection.waiting > 0 or self.reading_paused
+            # A message before the QUIT of the same flight is hardly read yet: a reset now would cut it, and lose it
+            # if the flight removed it too.
+            unread = unread or self._given + self._connection.queued > _MUCH
             self._close(ending, linger=unread or isinstance(reply, Err))
 
     def _answer_late(self, reply: Err) -> None:
@@ -332,6 +339,7 @@ class Driver(Stream):
             data += b"".join(self._pushed)
             self._pushed = ()
         if data:
+            self._given += len(data)
             self.write(data)
 
     # TLS
