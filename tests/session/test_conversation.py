@@ -16,4 +16,4 @@ def test_it_is_wanted_at_debug_alone(caplog: pytest.LogCaptureFixture) -> None:
     assert conversation.is_wanted()
     conversation.tell_command("x-1", parse_command(b"STAT"))
     conversation.tell_reply("x-1", Ok("0 0"))
-    assert caplog.messages == ["x-1 C: STAT", "x-1 S: +OK 0 0"]
+    assert caplog.messages == ["x-1: C: STAT", "x-1: S: +OK 0 0"]

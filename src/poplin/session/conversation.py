@@ -20,9 +20,9 @@ def is_wanted() -> bool:
 
 def tell_command(session_id: str, command: Command) -> None:
     """What the client said."""
-    logger.debug("%s C: %s", session_id, shown_command(command))
+    logger.debug("%s: C: %s", session_id, shown_command(command))
 
 
 def tell_reply(session_id: str, reply: Reply) -> None:
     """What it is answered, as the plugins left it."""
-    logger.debug("%s S: %s", session_id, shown_reply(reply))
+    logger.debug("%s: S: %s", session_id, shown_reply(reply))
