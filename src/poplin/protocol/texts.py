@@ -18,8 +18,6 @@ ENGLISH: Final[Mapping[str, str]] = MappingProxyType(
         # Greeting and farewells
         "greeting": "{greeting}",
         "goodbye": "{goodbye}",
-        "goodbye-removed": "{goodbye} ({removed} messages removed)",
-        "autologout": "idle for too long",
         "stopping": "server shutting down, try again later",
         "kicked": "session ended by the administrator",
         "lease-taken": "session ended: {reason}",
@@ -51,7 +49,6 @@ ENGLISH: Final[Mapping[str, str]] = MappingProxyType(
         "dele": "message {number} marked for removal",
         "rset": "{count} messages ({octets} octets)",
         "rset-unmeasured": "{count} messages",
-        "noop": "",
         "no-such-message": "no such message, only {count} in the maildrop",
         "no-message-at-all": "no such message, the maildrop is empty",
         "message-marked": "message {number} is marked for removal",

@@ -109,7 +109,7 @@ class Transaction(Stage):
                 raise
         if octets is None:
             return MultiLine(Ok(say("retr-unmeasured")), content)
-        return MultiLine(Ok(f"{octets} octets"), content)
+        return MultiLine(Ok(say("retr", {"octets": octets})), content)
 
     @handles(Top)
     async def top(self, command: Top) -> Reply:
