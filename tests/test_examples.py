@@ -110,3 +110,40 @@ def test_events_tell_of_login_removal_and_end() -> None:
         box.dele(1)
         box.quit()
     assert told == ["alice came in by USER\n", "alice removed 1 of 1\n", "the session ended by quit\n"]
+
+
+def alice_soon(port: int) -> poplib.POP3:
+    """Alice, as soon as the session before has ended."""
+    while True:
+        box = poplib.POP3("127.0.0.1", port, timeout=10)
+        box.user("alice")
+        try:
+            box.pass_("secret")
+        except poplib.error_proto:
+            box.close()
+        else:
+            return box
+
+
+def test_blocking_serves_without_a_loop() -> None:
+    curl = require("curl")
+    with started("blocking.py") as port:
+        idle = poplib.POP3("127.0.0.1", port, timeout=10)
+        words = [curl, "--silent", "--user", "alice:secret", f"pop3://127.0.0.1:{port}/1"]
+        assert subprocess.run(words, capture_output=True, check=True).stdout == b"Subject: hello\r\n\r\nworld\r\n"
+        idle.user("alice")
+        with pytest.raises(poplib.error_proto):
+            idle.pass_("wrong")
+        idle.close()
+        box = alice_soon(port)
+        assert box.retr(1)[1] == [b"Subject: hello", b"", b"world"]
+        assert box.top(1, 0)[1] == [b"Subject: hello", b""]
+        box.dele(1)
+        box.close()  # without QUIT: nothing is removed
+        box = alice_soon(port)
+        assert box.stat() == (1, 25)
+        box.dele(1)
+        box.quit()
+        box = alice_soon(port)
+        assert box.stat() == (0, 0)
+        box.quit()
