@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import random
+import shutil
 import stat
 from collections.abc import Sequence
 from pathlib import Path
@@ -376,6 +377,43 @@ def test_two_processes_that_write_at_once_mix_nothing(tmp_path: Path) -> None:
         assert said(first) == said(second) == "ready"
         for _ in range(60):
             assert known(tmp_path).items() <= right.items()
+
+
+def test_the_index_of_another_maildir_does_no_harm_and_does_not_stay(box: Mailbox, tmp_path: Path) -> None:
+    async def session(visited: Mailbox, messages: list[bytes]) -> None:
+        async with opened(visited.opener(), visited.user) as maildrop:
+            wires = [reference_wire(message) for message in messages]
+            entries = list(await scanned(maildrop))
+            assert [entry.octets for entry in entries] == [len(wire) for wire in wires]
+            assert [await fetched(maildrop, entry) for entry in entries] == wires
+
+    other = Mailbox(tmp_path / "other")
+    others = [b"another's %d\r\n" % number for number in range(100)]
+    for message in others:
+        other.put(message)
+    run(lambda: session(other, others))
+    messages = list(NASTY.values())[:5]
+    names = {box.put(message).name for message in messages}
+    shutil.copy(other.index, box.index)
+    run(lambda: session(box, messages))
+    assert set(known(box.path)) == names
+
+
+def test_a_copy_of_a_maildir_with_its_index_is_as_good(box: Mailbox, tmp_path: Path) -> None:
+    """All names and sizes are the same, and all times are others."""
+
+    async def session(root: Path) -> None:
+        async with opened(Mailbox(root).opener(), box.user) as maildrop:
+            entries = list(await scanned(maildrop))
+            wires = [reference_wire(message) for message in NASTY.values()]
+            assert [entry.octets for entry in entries] == [len(wire) for wire in wires]
+            assert [await fetched(maildrop, entry) for entry in entries] == wires
+
+    for message in NASTY.values():
+        box.put(message)
+    run(lambda: session(box.root))
+    shutil.copytree(box.path, tmp_path / "copy" / box.user / "Maildir", copy_function=shutil.copyfile)
+    run(lambda: session(tmp_path / "copy"))
 
 
 def test_every_form_is_kept(box: Mailbox) -> None:
