@@ -1,4 +1,4 @@
-"""A server with a method for each command, as in ``http.server``: one command of its own, one changed, the rest built in.
+"""A server with a method for each command, as in ``http.server``: some of its own, one changed, the rest built in.
 
 Run it with ``python command_class.py --port 1110``; port 0 takes any free one. Log in as anybody, password ``secret``.
 """
@@ -24,6 +24,9 @@ class Shop(poplin.CommandServer):
         self.greetings += 1
         return self.ok(f"hello {argument or 'stranger'}, {self.greetings} times")
 
+    def do_VERSION(self, argument: str) -> Reply:
+        return self.ok(f"poplin {poplin.__version__}")
+
     async def do_DELE(self, argument: str) -> Reply:
         if argument.strip() == "1":
             return self.err("the first message stays")
@@ -35,6 +38,8 @@ def news(session: Shop, argument: str) -> Reply:
 
 
 Shop.add_command(poplin.State.TRANSACTION, "XNEWS", news, capability="XNEWS")
+for state in (poplin.State.AUTHORIZATION, poplin.State.TRANSACTION):
+    Shop.add_command(state, "VERSION", capability="VERSION")  # by do_VERSION
 
 if __name__ == "__main__":
     arguments = argparse.ArgumentParser()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import poplin
 from support.programs import require
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
@@ -74,6 +75,8 @@ def test_command_class_adds_changes_and_keeps_commands() -> None:
         box = poplib.POP3("127.0.0.1", port, timeout=10)
         assert said(box, "XHELLO") == [b"+OK hello stranger, 1 times\r\n"]
         assert "XNEWS" not in box.capa()
+        assert "VERSION" in box.capa()
+        assert said(box, "version") == [f"+OK poplin {poplin.__version__}\r\n".encode()]
         box.user("alice")
         box.pass_("secret")
         assert said(box, "XHELLO alice") == [b"+OK hello alice, 2 times\r\n"]
