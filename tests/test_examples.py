@@ -21,8 +21,8 @@ SIMPLE = [
 
 
 @contextmanager
-def started(name: str, told: list[str] | None = None) -> Iterator[int]:
-    """The example on a free port; ended by SIGINT, which it has to take as a wish. `told` gets what it printed then."""
+def started(name: str, told: list[str] | None = None, end: signal.Signals = signal.SIGINT) -> Iterator[int]:
+    """The example on a free port; ended by a signal that it has to take as a wish. `told` gets what it printed then."""
     process = subprocess.Popen([sys.executable, str(EXAMPLES / name), "--port", "0"], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     with process, process.stdout as output:
@@ -31,7 +31,7 @@ def started(name: str, told: list[str] | None = None) -> Iterator[int]:
             assert line.startswith("listening on 127.0.0.1:"), line
             yield int(line.rpartition(":")[2])
         finally:
-            process.send_signal(signal.SIGINT)
+            process.send_signal(end)
             rest = output.readlines()
             status = process.wait(30)
         assert status == 0
@@ -61,6 +61,14 @@ def test_simple_removes_what_was_deleted() -> None:
         box.pass_("secret")
         assert box.uidl()[1] == [b"1 order-17"]
         assert box.stat() == (1, len(SIMPLE[1]))
+        box.quit()
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in EXAMPLES.glob("*.py")))
+def test_each_ends_by_sigterm_too(name: str) -> None:
+    with started(name, end=signal.SIGTERM) as port:
+        box = poplib.POP3("127.0.0.1", port, timeout=10)
+        assert box.getwelcome().startswith(b"+OK")
         box.quit()
 
 
